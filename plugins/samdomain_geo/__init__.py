@@ -1,0 +1,19 @@
+"""samdomain for remote sensing: scenes of any size in, COGs and vector polygons out.
+
+`segment` is the command of that name for Python. The heavy libraries load on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from samdomain_geo.verbs.demo import demo
+    from samdomain_geo.verbs.segment import segment
+
+__all__ = ["demo", "segment"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'samdomain_geo' has no attribute {name!r}")
+    return getattr(import_module(f"samdomain_geo.verbs.{name}"), name)

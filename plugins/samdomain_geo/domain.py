@@ -1,0 +1,35 @@
+"""The door of the geo plugin: what it adds to samdomain."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from samdomain.door import Verb
+from samdomain_geo.verbs.demo import demo
+from samdomain_geo.verbs.segment import segment
+
+_HERE = Path(__file__).parent
+
+
+class Geo:
+    """Remote sensing: scenes, vector files, change."""
+
+    name = "geo"
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """Return the commands `samdomain segment` and `samdomain demo`."""
+        return {"segment": segment, "demo": demo}
+
+    def recipes(self) -> Mapping[str, type]:
+        """Return the plugin's own recipes: none yet."""
+        return {}
+
+    def adapters(self) -> Path:
+        """Return the folder of shipped adapters; none is shipped yet."""
+        return _HERE / "adapters"
+
+    def configs(self) -> Path:
+        """Return the folder of shipped training configs; none is shipped yet."""
+        return _HERE / "configs"
+
+
+domain = Geo()

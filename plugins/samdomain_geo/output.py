@@ -1,0 +1,100 @@
+"""Write a folder of results so that nothing half-written ever carries a final name."""
+
+import errno
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from samdomain.errors import InputError, StoppedError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A folder that results are collected for.
+
+    Attributes:
+        folder: where the results will be.
+        names: names of the results, the one that proves the others complete last.
+        scratch: folder beside them in which they are written first.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    scratch: Path
+
+    def path(self, name: str) -> Path:
+        """Return where to write a file; only those in `names` will be kept."""
+        return self.scratch / name
+
+
+@contextmanager
+def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Iterator[Output]:
+    """Collect results in a scratch folder and move them to their names at the end.
+
+    When the block fails, the folder is as it was before. Files of other names in it are
+    never touched.
+
+    Args:
+        folder: folder of the results; it is made where it is missing.
+        names: results that the block must write, the one that proves the others last.
+        overwrite: replace earlier results of the same names.
+
+    Raises:
+        InputError: the folder cannot be written, or holds results and `overwrite` is false.
+        StoppedError: the disk is full.
+    """
+    existing = [name for name in names if (folder / name).exists()]
+    if existing and not overwrite:
+        raise InputError(
+            f"{folder} already holds {', '.join(existing)}: give another --out, or --overwrite"
+        )
+    made = _make(folder)
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=".samdomain-", dir=folder))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
+    output = Output(folder, tuple(names), scratch)
+    try:
+        yield output
+        _publish(output)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StoppedError(
+                f"the disk of {folder} is full; nothing was kept: free space and run again"
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        _remove_empty(made)
+
+
+def _make(folder: Path) -> list[Path]:
+    """Make a folder and its parents, and return those that were missing, innermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _remove_empty(missing)
+        raise InputError(f"{folder} cannot be made: {error.strerror}") from error
+    return missing
+
+
+def _publish(output: Output) -> None:
+    # The last name proves the others: it goes first and comes back last.
+    (output.folder / output.names[-1]).unlink(missing_ok=True)
+    for name in output.names:
+        output.path(name).replace(output.folder / name)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return

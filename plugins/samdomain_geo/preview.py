@@ -1,0 +1,80 @@
+"""Draw a picture from which a person can judge a result."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import shapely
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib_scalebar.scalebar import ScaleBar
+from shapely.geometry import LineString
+from shapely.geometry.base import BaseGeometry
+
+from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.raster import Scene
+from samdomain_geo.stretch import Stretch
+from samdomain_geo.vector import to_crs
+
+_LONGER_SIDE = 1600  # pixels of the picture; a screen shows no more
+_SHORTEST_SIDE = 300  # so that a strip of a scene leaves room for title and scale bar
+_DPI = 100
+_OUTLINE = "#ffd500"  # far from vegetation, soil, water and roofs alike
+
+
+def draw_preview(
+    scene: Scene,
+    stretch: Stretch,
+    outlines: Sequence[BaseGeometry],
+    title: str,
+    ellipsoid: Ellipsoid | None,
+    path: Path,
+) -> None:
+    """Draw the scene with the outlines of its objects and a scale bar, as PNG.
+
+    Args:
+        scene: raster to show.
+        stretch: its radiometric stretch.
+        outlines: objects in pixels of the scene.
+        title: line above the picture.
+        ellipsoid: what the scale bar's metres are measured on; it counts pixels without.
+        path: file to write.
+    """
+    pixels, valid = scene.thumbnail(_LONGER_SIDE)
+    image = np.where(valid, stretch(pixels), 255).astype(np.uint8)[:3].transpose(1, 2, 0)
+    longer = max(scene.rows, scene.columns)
+    width, height = (
+        max(_SHORTEST_SIDE, _LONGER_SIDE * side / longer) / _DPI
+        for side in (scene.columns, scene.rows)
+    )
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(image, extent=(0, scene.columns, scene.rows, 0), interpolation="nearest")
+    rings = [np.asarray(ring.coords) for outline in outlines for ring in _rings(outline)]
+    axes.add_collection(LineCollection(rings, colors=_OUTLINE, linewidths=1.2))
+    axes.set(xlim=(0, scene.columns), ylim=(scene.rows, 0), xticks=[], yticks=[])
+    axes.set_title(title, loc="left")
+    _add_scale_bar(axes, scene, ellipsoid)
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def _rings(outline: BaseGeometry) -> list[BaseGeometry]:
+    return list(shapely.get_rings(outline))
+
+
+def _add_scale_bar(axes: Axes, scene: Scene, ellipsoid: Ellipsoid | None) -> None:
+    if ellipsoid is None:
+        bar = ScaleBar(1, "px", dimension="pixel-length", location="lower right", box_alpha=0.8)
+    else:
+        metres = _pixel_width(scene, ellipsoid)
+        bar = ScaleBar(metres, "m", location="lower right", box_alpha=0.8)
+    axes.add_artist(bar)
+
+
+def _pixel_width(scene: Scene, ellipsoid: Ellipsoid) -> float:
+    """Return the width on the ground of the scene's middle pixel, in metres."""
+    column, row = scene.columns / 2, scene.rows / 2
+    pixel = LineString([(column - 0.5, row), (column + 0.5, row)])
+    return ellipsoid.length(to_crs(pixel, scene.transform))

@@ -1,0 +1,201 @@
+"""Read scenes by window, and write rasters beside them."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from samdomain.errors import InputError
+
+RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+
+# A sample for the stretch reads a thumbnail of this size where one is cheap to have ...
+_THUMBNAIL = 1024
+# ... and otherwise this many windows on a grid, of this size: decimated reads without
+# overviews would read the whole scene.
+_SAMPLE_GRID = 8
+_SAMPLE_WINDOW = 128
+
+COG_PROFILE = {
+    "driver": "COG",
+    "blocksize": 512,
+    "compress": "DEFLATE",
+    "bigtiff": "IF_SAFER",  # the limit of 4 GB must be foreseen when the file is made
+    "num_threads": "ALL_CPUS",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A raster that is open for reading, by the bands that the model sees.
+
+    Attributes:
+        path: file as the user gave it.
+        dataset: open rasterio dataset.
+        bands: one-based bands in the order in which the model takes them.
+    """
+
+    path: Path
+    dataset: DatasetReader
+    bands: tuple[int, ...]
+
+    @property
+    def crs(self) -> CRS | None:
+        """Coordinate reference system, or None where the raster has none."""
+        return self.dataset.crs
+
+    @property
+    def transform(self) -> rasterio.Affine:
+        """Map from (column, row) to coordinates of the CRS."""
+        return self.dataset.transform
+
+    @property
+    def rows(self) -> int:
+        """Height in pixels."""
+        return self.dataset.height
+
+    @property
+    def columns(self) -> int:
+        """Width in pixels."""
+        return self.dataset.width
+
+    @property
+    def dtype(self) -> str:
+        """Data type of the first of the bands."""
+        return self.dataset.dtypes[self.bands[0] - 1]
+
+    def read(
+        self, window: Window, shape: tuple[int, int] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read a window of the scene.
+
+        Args:
+            window: window in pixels, inside the scene.
+            shape: (rows, columns) to resample the window to; its own by default.
+
+        Returns:
+            tuple: pixels (bands, rows, columns) as stored, and where they are valid (rows,
+            columns): by nodata, alpha or mask, and finite.
+
+        Raises:
+            InputError: the file is damaged there.
+        """
+        rows, columns = shape or (round(window.height), round(window.width))
+        how = {"window": window, "resampling": Resampling.average}
+        try:
+            pixels = self.dataset.read(
+                list(self.bands), out_shape=(len(self.bands), rows, columns), **how
+            ).astype(np.float32)
+            valid = self.dataset.dataset_mask(out_shape=(rows, columns), window=window) > 0
+        except RasterioError as error:
+            raise InputError(
+                f"{self.path} cannot be read at {_told(window)}: the file is cut off or damaged"
+            ) from error
+        return pixels, valid & np.isfinite(pixels).all(axis=0)
+
+    def thumbnail(self, side: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read the whole scene with its longer side at most `side` pixels; see `read`."""
+        scale = min(1.0, side / max(self.rows, self.columns))
+        shape = max(1, round(self.rows * scale)), max(1, round(self.columns * scale))
+        return self.read(Window(0, 0, self.columns, self.rows), shape)
+
+    def sample(self) -> NDArray[np.float32]:
+        """Return valid pixels (bands, pixels) from all over the scene, in bounded memory."""
+        side = max(self.rows, self.columns)
+        if side <= 4 * _THUMBNAIL or self.dataset.overviews(self.bands[0]):
+            pieces = [self.thumbnail(_THUMBNAIL)]
+        else:
+            pieces = [self.read(window) for window in self._grid()]
+        return np.concatenate([pixels[:, valid] for pixels, valid in pieces], axis=1)
+
+    def _grid(self) -> Iterator[Window]:
+        size = _SAMPLE_WINDOW
+        for top in np.linspace(0, max(0, self.rows - size), _SAMPLE_GRID).astype(int):
+            for left in np.linspace(0, max(0, self.columns - size), _SAMPLE_GRID).astype(int):
+                height, width = min(size, self.rows - top), min(size, self.columns - left)
+                yield Window(int(left), int(top), int(width), int(height))
+
+
+@contextmanager
+def open_scene(path: str | Path, bands: Sequence[int] | None = None) -> Iterator[Scene]:
+    """Open a raster for reading.
+
+    Args:
+        path: anything that GDAL opens as a raster.
+        bands: one-based bands; by default those that the file marks as red, green and blue,
+            else the first three, else the first one three times.
+
+    Raises:
+        InputError: the file is missing, not a raster, damaged, or lacks a band.
+    """
+    where = str(path)
+    # URLs and GDAL's virtual paths (/vsi..., zip://...) are GDAL's to find.
+    if "://" not in where and not where.startswith("/vsi") and not Path(where).exists():
+        raise InputError(f"{where} does not exist: give the path of a raster")
+    with warnings.catch_warnings():
+        # Said once and clearly where the CRS is needed.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            dataset = rasterio.open(where)
+        except RasterioIOError as error:
+            raise InputError(
+                f"{where} is not a raster that GDAL can read: {str(error).splitlines()[0]}"
+            ) from error
+    with dataset:
+        scene = Scene(Path(where), dataset, _choose_bands(dataset, bands, where))
+        _probe(scene)
+        yield scene
+
+
+def _choose_bands(
+    dataset: DatasetReader, bands: Sequence[int] | None, where: str
+) -> tuple[int, ...]:
+    count = dataset.count
+    if bands is not None:
+        if wrong := [band for band in bands if not 1 <= band <= count]:
+            raise InputError(
+                f"{where} has no band {', '.join(map(str, wrong))}: it has {count}, counted from 1"
+            )
+        return tuple(bands)
+    if count == 0:
+        raise InputError(f"{where} has no band: give a raster with one at least")
+    marked = {interpretation: i for i, interpretation in enumerate(dataset.colorinterp, start=1)}
+    if all(colour in marked for colour in RGB):
+        return tuple(marked[colour] for colour in RGB)
+    return (1, 2, 3) if count >= len(RGB) else (1, 1, 1)
+
+
+def _probe(scene: Scene) -> None:
+    """Read the last pixel, so that a file that was cut off is refused before any work."""
+    scene.read(Window(scene.columns - 1, scene.rows - 1, 1, 1))
+
+
+def write_cog(source: Path, target: Path, options: dict[str, Any]) -> None:
+    """Rewrite a GeoTIFF as a Cloud Optimized GeoTIFF with overviews.
+
+    Args:
+        source: finished GeoTIFF; its tags, nodata and CRS are kept.
+        target: file to write.
+        options: creation options of GDAL's COG driver that go with the kind of data, as the
+            overviews' resampling.
+    """
+    rasterio.shutil.copy(source, target, **COG_PROFILE, **options)
+
+
+def _told(window: Window) -> str:
+    return (
+        f"columns {window.col_off:.0f} to {window.col_off + window.width:.0f}, "
+        f"rows {window.row_off:.0f} to {window.row_off + window.height:.0f}"
+    )

@@ -1,0 +1,61 @@
+"""Record what a run was made of, so that it can be understood and repeated."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import rasterio
+
+from samdomain import __version__
+from samdomain.weights import sha256
+
+SCHEMA = 1
+
+
+@dataclass
+class Stopwatch:
+    """Note how many seconds each stage of a run takes."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _last: float = field(default_factory=perf_counter)
+
+    def lap(self, stage: str) -> None:
+        """Note the time since the last stage ended."""
+        now = perf_counter()
+        self.seconds[stage] = round(now - self._last, 3)
+        self._last = now
+
+
+def identify(path: Path) -> dict[str, Any]:
+    """Return the name and the SHA-256 of an input; a remote one has no digest."""
+    return {"path": str(path), "sha256": sha256(path) if path.is_file() else None}
+
+
+def write_record(path: Path, verb: str, content: Mapping[str, Any]) -> None:
+    """Write `run.json`.
+
+    Args:
+        path: file to write.
+        verb: command that ran.
+        content: inputs, weights, parameters, counts and seconds of the run.
+    """
+    record = {
+        "schema": SCHEMA,
+        "verb": verb,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "samdomain": __version__,
+            "python": platform.python_version(),
+            "torch": version("torch"),
+            "rasterio": rasterio.__version__,
+            "gdal": rasterio.__gdal_version__,
+        },
+        **content,
+    }
+    path.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")

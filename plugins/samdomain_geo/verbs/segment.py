@@ -1,0 +1,183 @@
+"""`samdomain segment`: a scene and rough boxes in, georeferenced polygons out."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+from tqdm import tqdm
+
+from samdomain import load_sam
+from samdomain.errors import InputError
+from samdomain.sam import Sam
+from samdomain.weights import DEFAULT
+from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.instances import write_instances
+from samdomain_geo.objects import SceneObjects, Shaping, collect_objects
+from samdomain_geo.output import Output, output_folder
+from samdomain_geo.preview import draw_preview
+from samdomain_geo.prompted import FoundObject, find_objects
+from samdomain_geo.prompts import ObjectPrompts, PromptFile, place_prompts
+from samdomain_geo.raster import Scene, open_scene
+from samdomain_geo.record import Stopwatch, identify, write_record
+from samdomain_geo.stretch import Stretch
+from samdomain_geo.vector import write_polygons
+
+logger = logging.getLogger(__name__)
+
+# run.json comes last: where it stands, the others are complete.
+RESULTS = ("instances.tif", "polygons.gpkg", "preview.png", "run.json")
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """Result of `segment`.
+
+    Attributes:
+        folder: where the files are.
+        objects: the rows of `polygons.gpkg`, one for each prompt inside the scene.
+        record: the content of `run.json` that belongs to this run.
+    """
+
+    folder: Path
+    objects: gpd.GeoDataFrame
+    record: dict[str, Any]
+
+    def summary(self) -> dict[str, Any]:
+        """Return counts, seconds and the files that were written."""
+        return {
+            "folder": str(self.folder),
+            "files": ", ".join(RESULTS),
+            "counts": self.record["counts"],
+            "mean score": round(float(self.objects["score"].mean()), 3),
+            "seconds": self.record["seconds"],
+        }
+
+
+def segment(  # noqa: PLR0913 - a verb's parameters are its flags
+    scene: str | Path,
+    *,
+    prompts: Path,
+    out: Path,
+    layer: str | None = None,
+    where: str | None = None,
+    weights: str = DEFAULT,
+    bands: str | Sequence[int] | None = None,
+    min_area: float = 0.0,
+    simplify: float = 0.0,
+    overwrite: bool = False,
+) -> Segmentation:
+    """Outline the object in each box of a vector file, as polygons and as a raster of ids.
+
+    Args:
+        scene: raster to look at, anything that GDAL reads.
+        prompts: vector file of boxes or polygons in any CRS; their bounds are the prompts.
+        out: folder for instances.tif, polygons.gpkg, preview.png and run.json.
+        layer: layer of the prompts, where their file has several.
+        where: take only prompts that meet this condition, in OGR's SQL: "height > 3".
+        weights: name of known weights (see samdomain weights list), or path of a checkpoint.
+        bands: three bands, counted from 1, as red, green and blue: "4,3,2".
+        min_area: drop parts of objects below this many square metres.
+        simplify: drop vertices within this distance of the line, in units of the CRS.
+        overwrite: replace earlier results in the folder.
+
+    Returns:
+        Segmentation: the objects and where their files are.
+
+    Raises:
+        InputError: an input or a flag cannot be used; nothing was written.
+    """
+    parameters = {
+        "layer": layer,
+        "where": where,
+        "bands": bands,
+        "min_area": min_area,
+        "simplify": simplify,
+    }
+    clock = Stopwatch()
+    with (
+        open_scene(scene, _parse_bands(bands)) as opened,
+        output_folder(Path(out), RESULTS, overwrite=overwrite) as output,
+    ):
+        ellipsoid = Ellipsoid.of(opened.crs)
+        shaping = _check_shaping(Shaping(min_area, simplify), ellipsoid)
+        placed = place_prompts(PromptFile(Path(prompts), layer, where).read(), opened)
+        sam = _load(weights, opened)
+        stretch = Stretch.measure(opened)
+        clock.lap("prepare")
+        found = _find(sam, opened, stretch, placed)
+        clock.lap("segment")
+        objects = collect_objects(found, placed, opened, ellipsoid, shaping)
+        record: dict[str, Any] = {
+            "inputs": {"scene": identify(opened.path), "prompts": identify(Path(prompts))},
+            "weights": {"name": sam.spec.name, "sha256": sam.weights_sha256},
+            "parameters": parameters,
+            "stretch": {"low": stretch.low, "high": stretch.high},
+            "counts": {**objects.counts(), "outside": placed.outside},
+        }
+        _write(output, opened, stretch, objects, record)
+        clock.lap("write")
+        record["seconds"] = clock.seconds
+        write_record(output.path("run.json"), "segment", record)
+    return Segmentation(Path(out), objects.table, record)
+
+
+def _parse_bands(bands: str | Sequence[int] | None) -> tuple[int, ...] | None:
+    if bands is None:
+        return None
+    try:
+        parts = bands.split(",") if isinstance(bands, str) else bands
+        return tuple(int(band) for band in parts)
+    except ValueError as error:
+        raise InputError(
+            f"--bands {bands!r} is not a list of numbers: give for example 4,3,2"
+        ) from error
+
+
+def _check_shaping(shaping: Shaping, ellipsoid: Ellipsoid | None) -> Shaping:
+    for name, value in (("--min-area", shaping.min_area), ("--simplify", shaping.simplify)):
+        if not 0 <= value < float("inf"):
+            raise InputError(f"{name} is {value}: give 0 or more")
+    if shaping.min_area and ellipsoid is None:
+        raise InputError("--min-area is in square metres, but the scene has no CRS to tell them")
+    return shaping
+
+
+def _load(weights: str, scene: Scene) -> Sam:
+    sam = load_sam(weights)
+    if len(scene.bands) != sam.spec.input_channels:
+        raise InputError(
+            f"--bands names {len(scene.bands)}, but {sam.spec.name!r} takes "
+            f"{sam.spec.input_channels}"
+        )
+    return sam
+
+
+def _find(sam: Sam, scene: Scene, stretch: Stretch, prompts: ObjectPrompts) -> list[FoundObject]:
+    hidden = True if logger.getEffectiveLevel() > logging.WARNING else None  # None: off a terminal
+    found = find_objects(sam, scene, stretch, prompts.boxes)
+    return list(tqdm(found, "segment", len(prompts), unit="object", disable=hidden))
+
+
+def _write(
+    output: Output, scene: Scene, stretch: Stretch, objects: SceneObjects, record: dict[str, Any]
+) -> None:
+    tags = {
+        "scene": scene.path.name,
+        "scene_sha256": str(record["inputs"]["scene"]["sha256"]),
+        "weights": record["weights"]["name"],
+        "weights_sha256": record["weights"]["sha256"],
+    }
+    write_instances(objects.shapes, scene, output.path("instances.tif"), tags)
+    write_polygons(objects.table, output.path("polygons.gpkg"))
+    title = f"{scene.path.name}: {len(objects.shapes)} objects for {len(objects.table)} prompts"
+    draw_preview(
+        scene,
+        stretch,
+        [shape.outline for shape in objects.shapes],
+        title,
+        Ellipsoid.of(scene.crs),
+        output.path("preview.png"),
+    )

@@ -1,0 +1,33 @@
+"""The door of the med plugin: what it adds to samdomain."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from samdomain.door import Verb
+
+_HERE = Path(__file__).parent
+
+
+class Med:
+    """Medical images: polyps, ultrasound, volumes."""
+
+    name = "med"
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """Return the commands `samdomain med ...`: none yet."""
+        return {}
+
+    def recipes(self) -> Mapping[str, type]:
+        """Return the plugin's own recipes: none yet."""
+        return {}
+
+    def adapters(self) -> Path:
+        """Return the folder of shipped adapters; none is shipped yet."""
+        return _HERE / "adapters"
+
+    def configs(self) -> Path:
+        """Return the folder of shipped training configs; none is shipped yet."""
+        return _HERE / "configs"
+
+
+domain = Med()

@@ -1,0 +1,71 @@
+"""Build SAM's prompt encoder and mask decoder, which all backbones share."""
+
+import torch
+from jaxtyping import Float
+from segment_anything.modeling import MaskDecoder as OneImageMaskDecoder
+from segment_anything.modeling import PromptEncoder, TwoWayTransformer
+from torch import Tensor
+
+from samdomain.sam import SamSpec
+
+EMBEDDING_CHANNELS = 256
+"""Channels of the image embedding and of every token, in all published SAM weights."""
+
+
+class MaskDecoder(OneImageMaskDecoder):
+    """Decode N prompts against N embeddings, one each.
+
+    segment-anything's decoder repeats a single image embedding once for every prompt, so
+    B images with B prompts fail in it. This one takes the embeddings already matched to the
+    prompts; its parameters and their names are the same.
+
+    Source: Kirillov et al., Segment Anything (2023), appendix A, "Lightweight mask decoder".
+    """
+
+    def predict_masks(
+        self,
+        image_embeddings: Float[Tensor, "n d h w"],
+        image_pe: Float[Tensor, "1 d h w"],
+        sparse_prompt_embeddings: Float[Tensor, "n t d"],
+        dense_prompt_embeddings: Float[Tensor, "n d h w"],
+    ) -> tuple[Float[Tensor, "n m s s"], Float[Tensor, "n m"]]:
+        """Return the logits and the predicted IoU of every mask token."""
+        n, d, h, w = image_embeddings.shape
+        own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])  # (1 + m, d)
+        tokens = torch.cat([own.expand(n, -1, -1), sparse_prompt_embeddings], dim=1)
+        tokens, image = self.transformer(
+            image_embeddings + dense_prompt_embeddings, image_pe.expand(n, -1, -1, -1), tokens
+        )  # (n, 1 + m + t, d), (n, h * w, d)
+        upscaled = self.output_upscaling(image.transpose(1, 2).reshape(n, d, h, w))
+        weights = torch.stack(
+            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
+        )  # (n, m, d / 8)
+        logits = torch.einsum("nmc,nchw->nmhw", weights, upscaled)
+        return logits, self.iou_prediction_head(tokens[:, 0])
+
+
+def build_prompt_encoder(spec: SamSpec) -> PromptEncoder:
+    """Build the prompt encoder for the sizes of a spec."""
+    return PromptEncoder(
+        embed_dim=EMBEDDING_CHANNELS,
+        image_embedding_size=(spec.embedding_size, spec.embedding_size),
+        input_image_size=(spec.input_size, spec.input_size),
+        mask_in_chans=16,
+    )
+
+
+def build_mask_decoder(mlp_dim: int = 2048) -> MaskDecoder:
+    """Build the mask decoder in the size that all published weights have.
+
+    Args:
+        mlp_dim: hidden width of the transformer's MLP; smaller only for tests.
+    """
+    return MaskDecoder(
+        transformer_dim=EMBEDDING_CHANNELS,
+        transformer=TwoWayTransformer(
+            depth=2, embedding_dim=EMBEDDING_CHANNELS, num_heads=8, mlp_dim=mlp_dim
+        ),
+        num_multimask_outputs=3,
+        iou_head_depth=3,
+        iou_head_hidden_dim=256,
+    )

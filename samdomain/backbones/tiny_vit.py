@@ -1,0 +1,193 @@
+"""TinyViT as an image encoder, on timm's blocks, in the layouts of MobileSAM and LiteMedSAM."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from segment_anything.modeling.common import LayerNorm2d
+from timm.models.tiny_vit import (
+    Attention,
+    ConvLayer,
+    ConvNorm,
+    PatchEmbed,
+    PatchMerging,
+    TinyVitBlock,
+    TinyVitStage,
+)
+from torch import Tensor, nn
+
+from samdomain.backbones.decoder import EMBEDDING_CHANNELS, build_mask_decoder, build_prompt_encoder
+from samdomain.sam import Sam, SamSpec
+
+
+@dataclass(frozen=True)
+class TinyViTShape:
+    """Fix the sizes of a TinyViT: four stages, the first of convolutions.
+
+    Attributes:
+        dims: channels of each stage.
+        depths: blocks of each stage.
+        heads: attention heads of each stage; the first has none.
+        windows: side of the attention windows of each stage in cells.
+        stem_stride: 4 as TinyViT has it; 1 where the input comes in at a quarter of the size.
+    """
+
+    dims: tuple[int, int, int, int] = (64, 128, 160, 320)
+    depths: tuple[int, int, int, int] = (2, 2, 6, 2)
+    heads: tuple[int, int, int, int] = (2, 4, 5, 10)
+    windows: tuple[int, int, int, int] = (7, 7, 14, 7)
+    stem_stride: int = 4
+
+
+class TinyViT(nn.Module):
+    """Encode images with TinyViT and SAM's neck.
+
+    Unlike TinyViT for classification, the last stage does not downsample: the embedding has
+    four times the stem's stride, as MobileSAM introduced it.
+
+    Source: Wu et al., TinyViT (2022); Zhang et al., MobileSAM (2023), section 3; the LiteMedSAM
+    branch of Ma et al., MedSAM (2024).
+    """
+
+    def __init__(self, shape: TinyViTShape, input_channels: int = 3) -> None:
+        super().__init__()
+        self.shape = shape
+        dims = shape.dims
+        if shape.stem_stride == 1:
+            self.patch_embed = _FlatStem(input_channels, dims[0])
+        else:
+            self.patch_embed = PatchEmbed(input_channels, dims[0], nn.GELU)
+        self.stages = nn.Sequential(
+            ConvLayer(dims[0], shape.depths[0], nn.GELU),
+            *(_attention_stage(shape, i) for i in range(1, len(dims))),
+        )
+        self.neck = nn.Sequential(
+            nn.Conv2d(dims[-1], EMBEDDING_CHANNELS, kernel_size=1, bias=False),
+            LayerNorm2d(EMBEDDING_CHANNELS),
+            nn.Conv2d(EMBEDDING_CHANNELS, EMBEDDING_CHANNELS, 3, padding=1, bias=False),
+            LayerNorm2d(EMBEDDING_CHANNELS),
+        )
+
+    def forward(
+        self, pixels: Float[Tensor, "b c s s"]
+    ) -> tuple[Float[Tensor, "b 256 h w"], dict[int, Float[Tensor, "b _ _ _"]]]:
+        """Return the embedding, and the last map of stages 2 and 4 by its stride.
+
+        Args:
+            pixels: images after `samdomain.sam.encoding.normalise`, padded to a square.
+        """
+        maps: list[Tensor] = []
+        x = self.patch_embed(pixels)
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        stride = self.shape.stem_stride
+        return self.neck(x), {2 * stride: maps[1], 4 * stride: maps[3]}
+
+
+class _FlatStem(PatchEmbed):
+    """LiteMedSAM's stem: 1x1 convolutions in the place of strided ones."""
+
+    def __init__(self, input_channels: int, channels: int) -> None:
+        super().__init__(input_channels, channels, nn.GELU)
+        self.stride = 1
+        self.conv1 = ConvNorm(input_channels, channels // 2)
+        self.conv2 = ConvNorm(channels // 2, channels)
+
+
+class _WindowAttention(Attention):
+    """timm's attention without its cache of biases.
+
+    The cache is filled in eval mode and emptied by `train()`, so it outlives a later
+    `load_state_dict`, and it keeps a spent graph when an encoder in eval mode is trained.
+    """
+
+    def get_attention_biases(self, device: torch.device) -> Tensor:  # noqa: ARG002 - timm's signature
+        """Return the bias of each head and pair of cells in a window."""
+        return self.attention_biases[:, cast(Tensor, self.attention_bias_idxs)]
+
+
+class _FlatMerging(PatchMerging):
+    """timm's merging of patches without its stride: channels grow, the map keeps its size."""
+
+    def __init__(self, dim: int, out_dim: int, **factory: Any) -> None:
+        super().__init__(dim, out_dim, **factory)
+        self.conv2 = ConvNorm(out_dim, out_dim, 3, 1, 1, groups=out_dim)
+
+
+def _attention_stage(shape: TinyViTShape, i: int) -> TinyVitStage:
+    last = i == len(shape.dims) - 1
+    stage = TinyVitStage(
+        dim=shape.dims[i - 1],
+        out_dim=shape.dims[i],
+        depth=shape.depths[i],
+        num_heads=shape.heads[i],
+        window_size=shape.windows[i],
+        downsample=_FlatMerging if last else PatchMerging,
+    )
+    for block in stage.blocks.children():
+        if isinstance(block, TinyVitBlock):
+            block.attn = _window_attention(block)
+    return stage
+
+
+def _window_attention(block: TinyVitBlock) -> _WindowAttention:
+    window = (block.window_size, block.window_size)
+    key_dim = block.dim // block.num_heads
+    return _WindowAttention(block.dim, key_dim, block.num_heads, attn_ratio=1, resolution=window)
+
+
+def build_tiny_vit_sam(spec: SamSpec, shape: TinyViTShape, mlp_dim: int = 2048) -> Sam:
+    """Build a SAM with a TinyViT encoder and random weights.
+
+    Args:
+        spec: what the weights will expect.
+        shape: sizes of the encoder.
+        mlp_dim: see `build_mask_decoder`.
+    """
+    encoder = TinyViT(shape, spec.input_channels)
+    return Sam(encoder, build_prompt_encoder(spec), build_mask_decoder(mlp_dim), spec)
+
+
+LITEMEDSAM_SPEC = SamSpec(
+    name="litemedsam",
+    input_size=256,
+    embedding_stride=4,
+    mask_size=256,
+    scaling="minmax",
+    pixel_mean=(0.0, 0.0, 0.0),
+    pixel_std=(1.0, 1.0, 1.0),
+    prompts=frozenset({"box"}),
+)
+LITEMEDSAM_SHAPE = TinyViTShape(stem_stride=1)
+
+MOBILE_SAM_SPEC = SamSpec(name="mobile_sam", input_size=1024, embedding_stride=16, mask_size=256)
+MOBILE_SAM_SHAPE = TinyViTShape()
+
+# Published key -> timm's key. Published stages downsample at their end, timm's at their start.
+_STAGE_END = re.compile(r"\blayers\.(\d+)\.downsample\.")
+_RENAMED = (
+    (re.compile(r"\bpatch_embed\.seq\.0\."), "patch_embed.conv1."),
+    (re.compile(r"\bpatch_embed\.seq\.2\."), "patch_embed.conv2."),
+    (re.compile(r"\blayers\."), "stages."),
+    (re.compile(r"\.c\."), ".conv."),
+)
+# MobileSAM's file still carries the classification head that SAM never runs.
+_UNUSED = ("image_encoder.norm_head.", "image_encoder.head.")
+
+
+def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the keys of a MobileSAM or LiteMedSAM checkpoint to those of this module."""
+    return {_timm_key(key): tensor for key, tensor in state.items() if not key.startswith(_UNUSED)}
+
+
+def _timm_key(key: str) -> str:
+    if not key.startswith("image_encoder."):
+        return key
+    key = _STAGE_END.sub(lambda match: f"stages.{int(match[1]) + 1}.downsample.", key)
+    for pattern, name in _RENAMED:
+        key = pattern.sub(name, key)
+    return key

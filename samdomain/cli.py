@@ -1,0 +1,168 @@
+"""The command `samdomain`: verbs from the core and from every installed domain."""
+
+import inspect
+import json
+import logging
+import sys
+import traceback
+from argparse import ArgumentError
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from samdomain import __version__
+from samdomain.doctor import doctor
+from samdomain.door import Report, Verb, domain, domains
+from samdomain.errors import InputError, MissingExtraError, SamDomainError
+from samdomain.weights.verbs import list_weights, verify_weights
+
+MAIN_DOMAIN = "geo"
+"""The domain whose verbs stand beside the core's own: `samdomain segment`."""
+
+INTERRUPTED = 3
+BUG = 1
+
+Verbs = Mapping[str, "Verb | Verbs"]
+
+_CORE: Verbs = {
+    "doctor": doctor,
+    "weights": {"list": list_weights, "verify": verify_weights},
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0 done; 1 a bug; 2 the input is wrong and nothing was done; 3 stopped half-way;
+    4 finished, but some items failed.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        verb, flags = _parse(words)
+        _configure_logging(flags)
+        report = verb(**flags["arguments"])
+        _print(report, as_json=flags["json"])
+    except SamDomainError as error:
+        return _fail(str(error), error.exit_code)
+    except ArgumentError as error:
+        return _fail(f"{error} (see samdomain --help)", InputError.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing half-written was kept", INTERRUPTED)
+    except Exception:  # noqa: BLE001 - the last line of defence; the traceback is shown
+        traceback.print_exc()
+        return _fail("this is a bug in samdomain: please report the lines above", BUG)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print("samdomain: error:", " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _parse(words: list[str]) -> tuple[Verb, dict[str, Any]]:
+    verbs = {**_CORE, **_domain_verbs(words)}
+    parser = ArgumentParser(prog="samdomain", exit_on_error=False)
+    _add_verbs(parser, verbs)
+    parser.add_argument("--version", action="version", version=f"samdomain {__version__}")
+    chosen: Any = verbs
+    found = parser.parse_args(words)
+    while isinstance(chosen, Mapping):
+        name = found.verb
+        chosen, found = chosen[name], found[name]
+    return chosen, _split(found)
+
+
+def _split(found: Namespace) -> dict[str, Any]:
+    common = {name: found.pop(name) for name in ("json", "quiet", "verbose")}
+    return {"arguments": {name: found[name] for name in vars(found)}, **common}
+
+
+def _domain_verbs(words: list[str]) -> Verbs:
+    """Load only the domains that the command can need: to load one takes seconds."""
+    first = next((word for word in words if not word.startswith("-")), None)
+    if first in _CORE or "--version" in words:
+        return {}
+    if first in domains() and first != MAIN_DOMAIN:
+        return {first: domain(first).verbs()}
+    if first is not None:
+        return domain(MAIN_DOMAIN).verbs() if MAIN_DOMAIN in domains() else {}
+    verbs: dict[str, Any] = {}
+    for name in domains():
+        try:
+            own = domain(name).verbs()
+        except MissingExtraError as error:
+            print(f"samdomain: {error}", file=sys.stderr)
+            continue
+        verbs |= own if name == MAIN_DOMAIN else ({name: own} if own else {})
+    return verbs
+
+
+def _add_verbs(parser: ArgumentParser, verbs: Verbs) -> None:
+    commands = parser.add_subcommands(required=True, dest="verb", metavar="VERB")
+    for name, verb in verbs.items():
+        if isinstance(verb, Mapping):
+            group = ArgumentParser(exit_on_error=False)
+            commands.add_subcommand(name, group, help=", ".join(verb))
+            _add_verbs(group, verb)
+        else:
+            commands.add_subcommand(name, _verb_parser(verb), help=_first_line(verb))
+
+
+def _verb_parser(verb: Verb) -> ArgumentParser:
+    parser = ArgumentParser(description=_first_line(verb), exit_on_error=False)
+    parameters = inspect.signature(verb).parameters.values()
+    options = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    positional = {p.name for p in parameters} - options
+    parser.add_function_arguments(verb, as_group=False, as_positional=True, skip={*options})
+    parser.add_function_arguments(verb, as_group=False, skip={*positional})
+    parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+    parser.add_argument("-q", "--quiet", action="store_true", help="Tell only of errors.")
+    parser.add_argument("-v", "--verbose", action="store_true", help="Tell of every step.")
+    _spell_with_dashes(parser)
+    return parser
+
+
+def _spell_with_dashes(parser: ArgumentParser) -> None:
+    # jsonargparse names a flag as its parameter; commands are typed as --min-area.
+    for flag, action in list(parser._option_string_actions.items()):  # noqa: SLF001 - no public door
+        if "_" in flag:
+            dashed = flag.replace("_", "-")
+            parser._option_string_actions[dashed] = action  # noqa: SLF001
+            action.option_strings = [dashed if o == flag else o for o in action.option_strings]
+
+
+def _first_line(verb: Verb) -> str:
+    return (inspect.getdoc(verb) or "").split("\n", maxsplit=1)[0]
+
+
+def _configure_logging(flags: Mapping[str, Any]) -> None:
+    level = logging.INFO
+    if flags["quiet"]:
+        level = logging.ERROR
+    elif flags["verbose"]:
+        level = logging.DEBUG
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("samdomain: %(levelname)s: %(message)s"))
+    logger = logging.getLogger("samdomain")
+    logger.handlers = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def _print(report: Report, *, as_json: bool) -> None:
+    summary = report.summary()
+    if as_json:
+        print(json.dumps(summary, indent=2, default=str))
+        return
+    print("\n".join(_lines(summary)))
+
+
+def _lines(summary: Mapping[str, Any], indent: str = "") -> Iterable[str]:
+    width = max((len(name) for name in summary), default=0)
+    for name, value in summary.items():
+        if isinstance(value, Mapping):
+            yield f"{indent}{name}"
+            yield from _lines(value, indent + "  ")
+        else:
+            yield f"{indent}{name.ljust(width)}  {value}"

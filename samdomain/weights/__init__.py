@@ -1,0 +1,16 @@
+"""Weights: the registry, safe reading, and `load_sam`."""
+
+from samdomain.weights.loading import DEFAULT, find, load_sam, sha256, verify
+from samdomain.weights.reading import read_state
+from samdomain.weights.registry import REGISTRY, cache_folder
+
+__all__ = [
+    "DEFAULT",
+    "REGISTRY",
+    "cache_folder",
+    "find",
+    "load_sam",
+    "read_state",
+    "sha256",
+    "verify",
+]

