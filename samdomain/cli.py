@@ -9,11 +9,12 @@ from argparse import ArgumentError
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from docstring_parser import parse
 from jsonargparse import ArgumentParser, Namespace
 
 from samdomain import __version__
 from samdomain.doctor import doctor
-from samdomain.door import Report, Verb, domain, domains
+from samdomain.door import Report, Verb, domain, domains, packages
 from samdomain.errors import InputError, MissingExtraError, SamDomainError
 from samdomain.weights.verbs import list_weights, verify_weights
 
@@ -113,14 +114,23 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     parser = ArgumentParser(description=_first_line(verb), exit_on_error=False)
     parameters = inspect.signature(verb).parameters.values()
     options = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    switches = {p.name for p in parameters if p.default is False}
     positional = {p.name for p in parameters} - options
     parser.add_function_arguments(verb, as_group=False, as_positional=True, skip={*options})
-    parser.add_function_arguments(verb, as_group=False, skip={*positional})
+    parser.add_function_arguments(verb, as_group=False, skip={*positional, *switches})
+    _add_switches(parser, verb, switches)
     parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
     parser.add_argument("-q", "--quiet", action="store_true", help="Tell only of errors.")
     parser.add_argument("-v", "--verbose", action="store_true", help="Tell of every step.")
     _spell_with_dashes(parser)
     return parser
+
+
+def _add_switches(parser: ArgumentParser, verb: Verb, names: set[str]) -> None:
+    # jsonargparse gives a flag that is off by default a value; a switch takes none.
+    documented = {p.arg_name: p.description for p in parse(inspect.getdoc(verb) or "").params}
+    for name in sorted(names):
+        parser.add_argument(f"--{name}", action="store_true", help=documented.get(name))
 
 
 def _spell_with_dashes(parser: ArgumentParser) -> None:
@@ -142,12 +152,14 @@ def _configure_logging(flags: Mapping[str, Any]) -> None:
         level = logging.ERROR
     elif flags["verbose"]:
         level = logging.DEBUG
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("samdomain: %(levelname)s: %(message)s"))
-    logger = logging.getLogger("samdomain")
-    logger.handlers = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
+    # Libraries speak up only from warnings on, or they would drown what we say.
+    logging.basicConfig(
+        format="samdomain: %(levelname)s: %(message)s",
+        level=max(level, logging.WARNING),
+        force=True,
+    )
+    for package in ("samdomain", *packages()):
+        logging.getLogger(package).setLevel(level)
 
 
 def _print(report: Report, *, as_json: bool) -> None:

@@ -86,6 +86,11 @@ def domain(name: str) -> Domain:
         raise MissingExtraError(f"domain {name!r} needs {missing}: {_install(point)}") from error
 
 
+def packages() -> set[str]:
+    """Return the import packages of the installed domains, without loading any."""
+    return {point.module.split(".", maxsplit=1)[0] for point in _entry_points().values()}
+
+
 def _install(point: EntryPoint) -> str:
     distribution = point.dist.name if point.dist is not None else point.module
     if distribution == "samdomain":

@@ -51,9 +51,10 @@ class Ellipsoid:
                 continue
             # pyproj signs areas by direction: shells must run against the clock, holes with it.
             turned = shapely.orient_polygons(geometry)
-            area, perimeter = self._geod.geometry_area_perimeter(turned)
+            area, _ = self._geod.geometry_area_perimeter(turned)
             areas.append(area)
-            perimeters.append(perimeter)
+            rings = shapely.get_rings(shapely.get_parts(geometry))
+            perimeters.append(sum(self._geod.geometry_length(ring) for ring in rings))
         return areas, perimeters
 
     def length(self, line: LineString) -> float:

@@ -41,7 +41,7 @@ def write_instances(
         shapes: objects to paint.
         scene: raster whose grid is taken.
         path: file to write: uint32, 0 where no object is.
-        tags: provenance, written in the namespace SAMDOMAIN.
+        tags: provenance, written as SAMDOMAIN_NAME; GDAL's COG driver drops namespaces.
     """
     plain = path.with_suffix(".plain.tif")
     profile = {
@@ -64,7 +64,7 @@ def write_instances(
     ordered = sorted(shapes, key=lambda shape: shape.score)
     tree = shapely.STRtree([shape.outline for shape in ordered])
     with rasterio.open(plain, "w", **profile) as target:
-        target.update_tags(ns="SAMDOMAIN", **tags)
+        target.update_tags(**{f"SAMDOMAIN_{name.upper()}": tag for name, tag in tags.items()})
         target.set_band_description(1, "object id")
         for window in _blocks(scene.rows, scene.columns):
             inside = np.sort(tree.query(_extent(window)))

@@ -53,7 +53,7 @@ def draw_preview(
     axes = figure.add_subplot()
     axes.imshow(image, extent=(0, scene.columns, scene.rows, 0), interpolation="nearest")
     rings = [np.asarray(ring.coords) for outline in outlines for ring in _rings(outline)]
-    axes.add_collection(LineCollection(rings, colors=_OUTLINE, linewidths=1.2))
+    axes.add_collection(LineCollection(rings, colors=_OUTLINE, linewidths=1.6))
     axes.set(xlim=(0, scene.columns), ylim=(scene.rows, 0), xticks=[], yticks=[])
     axes.set_title(title, loc="left")
     _add_scale_bar(axes, scene, ellipsoid)
@@ -61,7 +61,7 @@ def draw_preview(
 
 
 def _rings(outline: BaseGeometry) -> list[BaseGeometry]:
-    return list(shapely.get_rings(outline))
+    return list(shapely.get_rings(shapely.get_parts(outline)))
 
 
 def _add_scale_bar(axes: Axes, scene: Scene, ellipsoid: Ellipsoid | None) -> None:

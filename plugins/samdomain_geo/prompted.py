@@ -58,7 +58,7 @@ class _Chip:
     def own_box(self) -> list[float]:
         left, top, right, bottom = self.box
         to_chip = ~self.to_scene
-        return [*(to_chip * (left, top)), *(to_chip * (right, bottom))]
+        return [*(to_chip @ (left, top)), *(to_chip @ (right, bottom))]
 
 
 def find_objects(
@@ -85,7 +85,7 @@ def _read_chip(sam: SamLike, scene: Scene, stretch: Stretch, box: NDArray[np.flo
     shape = _shape(window, _FINEST * sam.spec.input_size)
     raw, valid = scene.read(window, shape)
     fill = np.array(sam.spec.pixel_mean, np.float32)[:, None, None]
-    to_scene = Affine.translation(window.col_off, window.row_off) * Affine.scale(
+    to_scene = Affine.translation(window.col_off, window.row_off) @ Affine.scale(
         window.width / shape[1], window.height / shape[0]
     )
     return _Chip(np.where(valid, stretch(raw), fill), valid, to_scene, box)

@@ -48,17 +48,17 @@ class PromptFile:
         if not Path(self.path).exists():
             raise InputError(f"{self.path} does not exist: give a vector file of boxes or polygons")
         try:
+            layer = self._choose_layer()
             rows = pyogrio.read_dataframe(
-                self.path, layer=self._layer(), where=self.where, fid_as_index=True
+                self.path, layer=layer, where=self.where, fid_as_index=True
             )
-        except DataLayerError as error:
-            raise InputError(
-                f"{self.path} has no layer {self.layer!r}: {_names(self._layers())}"
-            ) from error
-        except (FieldError, ValueError) as error:
-            raise InputError(f"--where {self.where!r} fails on {self.path}: {error}") from error
+        except InputError:
+            raise
         except DataSourceError as error:
             raise InputError(f"{self.path} is not a vector file: {_one_line(error)}") from error
+        except (DataLayerError, FieldError, ValueError) as error:
+            cause = f"--where {self.where!r} fails on" if self.where else "rows cannot be read from"
+            raise InputError(f"{cause} {self.path}: {_one_line(error)}") from error
         if not isinstance(rows, gpd.GeoDataFrame):
             raise InputError(f"{self.path} holds no geometries: give boxes or polygons")
         if rows.empty:
@@ -66,19 +66,19 @@ class PromptFile:
             raise InputError(f"{self.path} has no rows{which}: nothing to segment")
         return rows.rename_axis("prompt_fid").reset_index()
 
-    def _layers(self) -> list[str]:
-        layers = pyogrio.list_layers(self.path)
-        return [name for name, geometry in layers if geometry is not None]
-
-    def _layer(self) -> str | None:
-        if self.layer is not None:
-            return self.layer
-        layers = self._layers()
-        if len(layers) > 1:
+    def _choose_layer(self) -> str | None:
+        layers = [name for name, kind in pyogrio.list_layers(self.path) if kind is not None]
+        if self.layer is None and len(layers) > 1:
             raise InputError(
-                f"{self.path} has {len(layers)} layers: choose one with --layer; {_names(layers)}"
+                f"{self.path} has {len(layers)} layers: choose one with --layer; they are "
+                f"{', '.join(layers)}"
             )
-        return None
+        if self.layer is not None and self.layer not in layers:
+            raise InputError(
+                f"{self.path} has no layer {self.layer!r} of geometries: it has "
+                f"{', '.join(layers) or 'none'}"
+            )
+        return self.layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,8 @@ def _check_geometries(rows: gpd.GeoDataFrame) -> None:
     named = ", ".join(sorted(set(kinds[foreign])))
     _refuse(rows, foreign, f"are {named}", "prompts are polygons or boxes; buffer or convert them")
     bounds = geometry.bounds
-    flat = ~((bounds.maxx > bounds.minx) & (bounds.maxy > bounds.miny))
+    finite = np.isfinite(bounds).all(axis=1)
+    flat = ~(finite & (bounds.maxx > bounds.minx) & (bounds.maxy > bounds.miny))
     _refuse(rows, flat, "are as thin as a line or not finite", "remove or repair them")
     if crossed := int((~geometry.is_valid).sum()):
         # Only their bounds are used, and those are sound.
@@ -180,14 +181,10 @@ def _in_pixels(rows: gpd.GeoDataFrame, scene: Scene) -> NDArray[np.object_]:
     to_pixels = ~scene.transform
 
     def pixels(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        columns, lines = to_pixels * (xy[:, 0], xy[:, 1])
+        columns, lines = to_pixels @ (xy[:, 0], xy[:, 1])
         return np.stack([columns, lines], axis=1)
 
     return shapely.transform(np.asarray(rows.geometry.values), pixels)
-
-
-def _names(layers: list[str]) -> str:
-    return f"its layers are {', '.join(layers)}"
 
 
 def _one_line(error: Exception) -> str:

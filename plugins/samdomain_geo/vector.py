@@ -34,7 +34,7 @@ def to_crs(pixels: BaseGeometry, transform: Affine) -> BaseGeometry:
     """Map a geometry from pixels of a scene to coordinates of its CRS."""
 
     def place(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        x, y = transform * (xy[:, 0], xy[:, 1])
+        x, y = transform @ (xy[:, 0], xy[:, 1])
         return np.stack([x, y], axis=1)
 
     return shapely.transform(pixels, place)

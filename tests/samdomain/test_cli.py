@@ -52,7 +52,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Any:
 
 def test_a_signature_becomes_a_command(run: Any) -> None:
     """Positional parameters are arguments, keyword-only ones flags, spelled with dashes."""
-    code, out, _ = run("greet", "Ada", "--times", "3", "--loud-voice=true")
+    code, out, _ = run("greet", "Ada", "--times", "3", "--loud-voice")
     assert code == 0
     assert out == "hello  Ada\ntimes  3\nloud   True\nmore\n  a  1\n"
 

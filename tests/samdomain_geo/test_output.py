@@ -1,0 +1,66 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from samdomain.errors import InputError, StoppedError
+from samdomain_geo.output import output_folder
+
+NAMES = ("a.txt", "run.json")
+
+
+def write(folder: Path, text: str = "new", *, overwrite: bool = False) -> None:
+    with output_folder(folder, NAMES, overwrite=overwrite) as output:
+        for name in NAMES:
+            output.path(name).write_text(text)
+        output.path("scratch.txt").write_text("not a result")
+        assert not (folder / "run.json").exists() or overwrite
+
+
+def test_results_appear_at_the_end(tmp_path: Path) -> None:
+    """The named files are moved to their names; nothing else is left."""
+    write(tmp_path / "deep" / "out")
+    assert {p.name for p in (tmp_path / "deep" / "out").iterdir()} == set(NAMES)
+
+
+def test_earlier_results_are_kept_unless_told(tmp_path: Path) -> None:
+    """Results are replaced only with overwrite, and other files never."""
+    write(tmp_path, "old")
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"already holds a.txt, run.json: .*--overwrite"):
+        write(tmp_path)
+    assert (tmp_path / "a.txt").read_text() == "old"
+    write(tmp_path, overwrite=True)
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def fail(folder: Path, error: BaseException, *, overwrite: bool = False) -> None:
+    with output_folder(folder, NAMES, overwrite=overwrite) as output:
+        output.path("a.txt").write_text("half")
+        raise error
+
+
+def test_a_failure_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    """Folders that were made are removed again, and earlier results survive."""
+    with pytest.raises(ValueError, match="no"):
+        fail(tmp_path / "deep" / "out", ValueError("no"))
+    assert not (tmp_path / "deep").exists()
+    write(tmp_path, "old")
+    with pytest.raises(KeyboardInterrupt):
+        fail(tmp_path, KeyboardInterrupt(), overwrite=True)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == dict.fromkeys(NAMES, "old")
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    """ENOSPC stops the run with advice, and leaves nothing behind."""
+    with pytest.raises(StoppedError, match="disk of .* is full"):
+        fail(tmp_path / "out", OSError(errno.ENOSPC, "No space left on device"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A folder below a file cannot be made."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be made"):
+        write(tmp_path / "file" / "out")

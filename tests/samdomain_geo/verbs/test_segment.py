@@ -1,0 +1,144 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from rio_cogeo import cog_validate
+
+from samdomain.cli import main
+from samdomain_geo import segment
+
+
+def run(scene: object, boxes: object, out: object, *flags: str) -> int:
+    words = ["segment", str(scene), "--prompts", str(boxes), "--out", str(out)]
+    return main([*words, "--weights", "tiny", *flags])
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def test_a_run_writes_its_four_files(
+    scene: Path, boxes: Path, out: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The command exits 0 and leaves a COG, polygons, a picture and a record."""
+    assert run(scene, boxes, out, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["counts"]["objects"] == 3
+    assert {p.name for p in out.iterdir()} == {
+        "instances.tif", "polygons.gpkg", "preview.png", "run.json",
+    }  # fmt: skip
+    assert cog_validate(out / "instances.tif")[0]
+
+
+def test_files_agree_with_one_another(scene: Path, boxes: Path, out: Path) -> None:
+    """Ids, geometries, CRS and provenance are the same in raster, polygons and record."""
+    result = segment(scene, prompts=boxes, out=out, weights="tiny")
+    table = gpd.read_file(out / "polygons.gpkg", layer="polygons")
+    with rasterio.open(out / "instances.tif") as dataset, rasterio.open(scene) as image:
+        ids = dataset.read(1)
+        assert (dataset.crs, dataset.transform) == (image.crs, image.transform)
+        digest = dataset.tags()["SAMDOMAIN_SCENE_SHA256"]
+    record = json.loads((out / "run.json").read_text())
+    assert table.crs == image.crs
+    assert table.geometry.dropna().is_valid.all()
+    assert set(np.unique(ids)) - {0} <= set(table["id"])
+    assert table["name"].tolist() == ["a", "b", "c"]
+    assert table["prompt_id"].tolist() == [7, 8, 9]
+    assert record["inputs"]["scene"]["sha256"] == digest
+    assert record["counts"]["objects"] == len(table) == len(result.objects)
+    assert record["weights"]["name"] == "tiny"
+
+
+def test_two_runs_are_equal(scene: Path, boxes: Path, tmp_path: Path) -> None:
+    """The same inputs give the same polygons."""
+    first = segment(scene, prompts=boxes, out=tmp_path / "a", weights="tiny").objects
+    again = segment(scene, prompts=boxes, out=tmp_path / "b", weights="tiny").objects
+    assert first.equals(again)
+
+
+def test_the_order_of_objects_changes_nothing(scene: Path, boxes: Path, tmp_path: Path) -> None:
+    """An object comes out the same whichever others are asked for."""
+    together = segment(scene, prompts=boxes, out=tmp_path / "a", weights="tiny").objects
+    alone = segment(scene, prompts=boxes, where="name = 'b'", out=tmp_path / "b", weights="tiny")
+    assert alone.objects.geometry.iloc[0].symmetric_difference(together.geometry.iloc[1]).area < 1
+
+
+BAD_FLAGS: list[tuple[list[str], str]] = [
+    (["--bands", "1,2,9"], "no band 9"),
+    (["--bands", "1,x"], "not a list of numbers"),
+    (["--bands", "1,2"], "'tiny' takes 3"),
+    (["--weights", "sam_giant"], "known are"),
+    (["--layer", "nope"], "no layer 'nope'"),
+    (["--where", "colour = 1"], "fails"),
+    (["--min-area", "-1"], "--min-area is -1"),
+    (["--simplify", "inf"], "simplify"),
+    (["--adapter", "x"], "--adapter"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), BAD_FLAGS)
+def test_a_bad_flag_is_one_line_and_nothing_is_written(
+    scene: Path, boxes: Path, out: Path, capsys: pytest.CaptureFixture, flags: Any, message: str
+) -> None:
+    """Exit 2, one line on stderr, no folder."""
+    assert run(scene, boxes, out, *flags) == 2
+    _check_refused(capsys, message, out)
+
+
+def test_bad_inputs_are_one_line_and_nothing_is_written(
+    scene: Path, boxes: Path, out: Path, tmp_path: Path, write_scene: Any, capsys: Any
+) -> None:
+    """Missing, foreign, damaged and mismatched inputs end alike."""
+    (tmp_path / "text.tif").write_text("hello")
+    damaged = tmp_path / "damaged.tif"
+    damaged.write_bytes(scene.read_bytes()[:30_000])
+    bare = write_scene(np.zeros((3, 50, 50), np.uint8), "bare.tif", crs=None)
+    far = tmp_path / "far.gpkg"
+    gpd.read_file(boxes).translate(1e5).to_file(far)
+    for bad_scene, bad_boxes, message in (
+        (tmp_path / "gone.tif", boxes, "gone.tif does not exist"),
+        (tmp_path / "text.tif", boxes, "not a raster"),
+        (damaged, boxes, "cut off or damaged"),
+        (bare, boxes, "has no CRS"),
+        (scene, tmp_path / "gone.gpkg", "gone.gpkg does not exist"),
+        (scene, tmp_path / "text.tif", "not a vector file"),
+        (scene, far, "none of the 3 prompts"),
+    ):
+        assert run(bad_scene, bad_boxes, out) == 2
+        _check_refused(capsys, message, out)
+
+
+def test_earlier_results_are_safe(
+    scene: Path, boxes: Path, out: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A second run needs --overwrite, and a failing one keeps the first one's files."""
+    assert run(scene, boxes, out) == 0
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    assert run(scene, boxes, out) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert run(scene, boxes, out, "--overwrite", "--bands", "7") == 2
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    assert run(scene, boxes, out, "--overwrite") == 0
+
+
+def test_points_are_refused_by_a_model_of_boxes(
+    scene: Path, tmp_path: Path, out: Path, capsys: Any
+) -> None:
+    """Points are named as what they are."""
+    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy([500_010.0], [29_990.0]), crs=32636)
+    points.to_file(tmp_path / "points.gpkg")
+    assert run(scene, tmp_path / "points.gpkg", out) == 2
+    _check_refused(capsys, "are Point", out)
+
+
+def _check_refused(capsys: pytest.CaptureFixture, message: str, out: Path) -> None:
+    printed, err = capsys.readouterr()
+    assert printed == ""
+    assert message in err
+    assert [line for line in err.splitlines() if "error" in line.lower()] == [err.splitlines()[-1]]
+    assert err.splitlines()[-1].startswith("samdomain: error: ")
+    assert not out.exists()
