@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 from samdomain import __version__
 from samdomain.doctor import doctor
 from samdomain.door import Report, Verb, domain, domains, packages
-from samdomain.errors import InputError, MissingExtraError, SamDomainError
+from samdomain.errors import InputError, SamDomainError
 from samdomain.weights.verbs import list_weights, verify_weights
 
 MAIN_DOMAIN = "geo"
@@ -92,8 +92,8 @@ def _domain_verbs(words: list[str]) -> Verbs:
     for name in domains():
         try:
             own = domain(name).verbs()
-        except MissingExtraError as error:
-            print(f"samdomain: {error}", file=sys.stderr)
+        except Exception as error:  # noqa: BLE001 - a broken plugin must not take the others along
+            print(f"samdomain: domain {name!r} is left out: {error}", file=sys.stderr)
             continue
         verbs |= own if name == MAIN_DOMAIN else ({name: own} if own else {})
     return verbs

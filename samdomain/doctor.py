@@ -62,6 +62,8 @@ def _state(name: str) -> str:
         verbs = domain(name).verbs()
     except MissingExtraError as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001 - to tell of what is broken is the doctor's job
+        return f"broken: {type(error).__name__}: {error}"
     return f"ready: {', '.join(verbs)}" if verbs else "ready, no verbs yet"
 
 

@@ -1,5 +1,7 @@
 """Fixtures that every test may use."""
 
+from importlib.util import find_spec
+
 import jaxtyping
 import pytest
 import torch
@@ -7,6 +9,9 @@ import torch
 from samdomain.sam import Sam
 from samdomain.testing import tiny_sam
 from samdomain.weights import REGISTRY, load_sam
+
+# A plugin's tests run where its extra is installed.
+collect_ignore = ["samdomain_geo"] if find_spec("rasterio") is None else []
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from samdomain import cli
+from samdomain import doctor as room
 from samdomain.cli import main
 from samdomain.door import Facts
 from samdomain.errors import PartialError, StoppedError
@@ -104,6 +105,25 @@ def test_help_lists_verbs_and_flags(run: Any, capsys: pytest.CaptureFixture) -> 
             main([*words, "--help"])
         assert stopped.value.code == 0
         assert expected in capsys.readouterr().out
+
+
+def broken(name: str) -> Any:
+    raise ZeroDivisionError(f"{name} is broken")
+
+
+def test_a_broken_plugin_leaves_the_rest_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Help and doctor work beside a plugin that fails to load, and name it."""
+    monkeypatch.setattr(cli, "domain", broken)
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    printed, err = capsys.readouterr()
+    assert "doctor" in printed
+    assert "'geo' is left out: geo is broken" in err
+    monkeypatch.setattr(room, "domain", broken)
+    assert main(["doctor", "--json"]) == 0
+    assert "ZeroDivisionError" in json.loads(capsys.readouterr().out)["domains"]["geo"]
 
 
 def test_weights_are_listed(run: Any) -> None:

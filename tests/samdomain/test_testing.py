@@ -16,8 +16,8 @@ def test_tiny_keeps_the_contract(tiny: Sam) -> None:
 
 
 def test_litemedsam_keeps_the_contract(litemedsam: Sam) -> None:
-    """The embedded weights pass it too; logits of size 30 leave room for float32."""
-    check_sam(litemedsam, tolerance=1e-4)
+    """The embedded weights pass it too."""
+    check_sam(litemedsam)
 
 
 class Mixing(nn.Module):

@@ -54,7 +54,7 @@ def test_a_failure_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
     """ENOSPC stops the run with advice, and leaves nothing behind."""
-    with pytest.raises(StoppedError, match="disk of .* is full"):
+    with pytest.raises(StoppedError, match=r"disk of .* is full"):
         fail(tmp_path / "out", OSError(errno.ENOSPC, "No space left on device"))
     assert not (tmp_path / "out").exists()
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
@@ -106,6 +108,16 @@ def test_gradients_reach_the_encoder(tiny: Sam) -> None:
 def test_no_prompts_make_no_masks(tiny: Sam, embedding: Embedding) -> None:
     """An empty set of boxes is no error."""
     assert len(decode(tiny, embedding, Prompts(boxes=torch.zeros(0, 4)))) == 0
+
+
+def test_a_kind_that_the_weights_do_not_know_is_refused(tiny: Sam, embedding: Embedding) -> None:
+    """A model of boxes names what it was given and what it takes, before any work."""
+    spec = replace(tiny.spec, name="boxes_only", prompts=frozenset({"box"}))
+    boxes_only = Sam(tiny.image_encoder, tiny.prompt_encoder, tiny.mask_decoder, spec)
+    clicks = Prompts(points=torch.zeros(1, 1, 2), labels=torch.ones(1, 1, dtype=torch.long))
+    with pytest.raises(PromptError, match=r"'boxes_only' was not trained with point .* give box"):
+        decode(boxes_only, embedding, clicks)
+    assert len(decode(boxes_only, embedding, Prompts(boxes=BOXES[:1]))) == 1
 
 
 @pytest.mark.parametrize(

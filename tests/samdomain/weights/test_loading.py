@@ -19,16 +19,14 @@ def checkpoint(tiny: Sam, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def registered(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Weights:
+def registered(tiny: Sam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Weights:
     """A registry with one entry, whose file lies in the user's cache."""
     monkeypatch.setenv("SAMDOMAIN_CACHE", str(tmp_path / "cache"))
-    entry = replace(
-        REGISTRY["mobile_sam"], backbone=loading.BACKBONES["tiny"], sha256=sha256(checkpoint)
-    )
+    path = REGISTRY["mobile_sam"].source.path
+    path.parent.mkdir(parents=True)
+    torch.save(tiny.state_dict(), path)
+    entry = replace(REGISTRY["mobile_sam"], backbone=loading.BACKBONES["tiny"], sha256=sha256(path))
     monkeypatch.setattr(loading, "REGISTRY", {"known": entry})
-    entry.source.path.parent.mkdir(parents=True)
-    torch.save(torch.load(checkpoint) if checkpoint.suffix == ".pth" else {}, entry.source.path)
-    entry.source.path.write_bytes(checkpoint.read_bytes())
     return entry
 
 
@@ -75,11 +73,14 @@ def test_an_altered_file_is_refused(registered: Weights) -> None:
     registered.source.path.write_bytes(content)
     with pytest.raises(WeightsError, match=f"altered.*expected {registered.sha256}"):
         verify("known")
+    with pytest.raises(WeightsError, match="altered"):
+        load_sam("known")
 
 
 def test_verify_tells_the_digest(registered: Weights) -> None:
     """An unaltered file passes and tells its digest."""
     assert verify("known") == registered.sha256
+    assert load_sam("known").weights_sha256 == registered.sha256
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path, tiny: Sam) -> None:

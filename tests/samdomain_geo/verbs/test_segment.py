@@ -112,6 +112,15 @@ def test_bad_inputs_are_one_line_and_nothing_is_written(
         _check_refused(capsys, message, out)
 
 
+def test_a_place_that_cannot_be_written_is_refused(
+    scene: Path, boxes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """An output folder below a file is one line and exit 2."""
+    (tmp_path / "file").write_text("x")
+    assert run(scene, boxes, tmp_path / "file" / "out") == 2
+    assert "cannot be made" in capsys.readouterr().err
+
+
 def test_earlier_results_are_safe(
     scene: Path, boxes: Path, out: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -1,0 +1,51 @@
+"""What the documents tell a user to run, runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from samdomain.weights import REGISTRY
+
+ROOT = Path(__file__).parents[1]
+TUTORIALS = sorted((ROOT / "tutorials").glob("*.py"))
+
+pytestmark = pytest.mark.skipif(
+    REGISTRY["litemedsam"].source.locate() is None, reason="the extra 'embedded' is not installed"
+)
+
+
+def run(folder: Path, *words: str) -> str:
+    """Run Python in a folder and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def snippets() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_readme_first_snippet_runs(tmp_path: Path) -> None:
+    """The first lines of Python in the README work as they stand, in at most twelve lines."""
+    first = snippets()[0]
+    assert len([line for line in first.splitlines() if line.strip()]) <= 12
+    assert "geometry" in run(tmp_path, "-c", first)
+    assert (tmp_path / "result" / "polygons.gpkg").exists()
+
+
+def test_readme_core_snippet_runs(tmp_path: Path) -> None:
+    """The four lines on the core work on an image and a box."""
+    inputs = "import torch; pixels = torch.rand(3, 80, 90); boxes = torch.tensor([[5., 5, 60, 70]])"
+    printed = run(tmp_path, "-c", f"{inputs}\n{snippets()[1]}\nprint(masks.shape)")
+    assert printed == "torch.Size([1, 1, 80, 90])\n"
+
+
+@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
+def test_tutorials_run_in_a_short_form(tutorial: Path, tmp_path: Path) -> None:
+    """Each tutorial runs from start to end and prints a figure that the reader can check."""
+    assert "IoU" in run(tmp_path, str(tutorial), "192")
