@@ -85,7 +85,10 @@ def _domain_verbs(words: list[str]) -> Verbs:
     if first in _CORE or "--version" in words:
         return {}
     if first in domains() and first != MAIN_DOMAIN:
-        return {first: domain(first).verbs()}
+        own = domain(first).verbs()
+        if not own:
+            raise InputError(f"domain {first!r} has no commands yet")
+        return {first: own}
     if first is not None:
         return domain(MAIN_DOMAIN).verbs() if MAIN_DOMAIN in domains() else {}
     verbs: dict[str, Any] = {}

@@ -126,6 +126,12 @@ def test_a_broken_plugin_leaves_the_rest_alone(
     assert "ZeroDivisionError" in json.loads(capsys.readouterr().out)["domains"]["geo"]
 
 
+def test_a_domain_without_verbs_says_so(capsys: pytest.CaptureFixture) -> None:
+    """A domain that has no commands is told from a command that is mistyped."""
+    assert main(["med"]) == 2
+    assert "'med' has no commands yet" in capsys.readouterr().err
+
+
 def test_weights_are_listed(run: Any) -> None:
     """`weights list` tells of each known weights."""
     code, out, _ = run("weights", "list", "--json")

