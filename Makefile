@@ -4,7 +4,7 @@
 PYTHON ?= python3
 PIP := -m pip install --quiet --disable-pip-version-check
 # What the tests of imports and contracts need beside the wheel.
-TOOLS := beartype pytest pytest-randomly pytest-socket rio-cogeo
+TOOLS := beartype pytest pytest-randomly pytest-socket
 # Where a newer Python is found beside this one, the tests of imports and contracts run there too.
 PYTHON312 ?= $(shell sh .ci/find-python 3.12)
 
@@ -69,5 +69,5 @@ clean: ## Remove environments and what was built.
 
 .venv-312/ready: pyproject.toml | wheel
 	$(PYTHON312) -m venv .venv-312
-	.venv-312/bin/python $(PIP) "$$(echo dist/*.whl)[embedded,geo]" $(TOOLS)
+	.venv-312/bin/python $(PIP) "$$(echo dist/*.whl)[embedded,geo]" $(TOOLS) rio-cogeo
 	touch $@
