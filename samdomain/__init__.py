@@ -5,16 +5,18 @@ The road from pixels to masks, each step a free function over a model:
     sam = load_sam("litemedsam")                    weights: found, verified, safely loaded
     embedding = encode(sam, pixels)                 the costly step, once an image
     prediction = decode(sam, embedding, prompts)    any number of times, differentiable
+    fast = accelerate(sam)                          a frozen snapshot for inference
 
-Rooms: `sam` (what a SAM is), `backbones`, `weights`, `modules`, `door` (where plugins come
-in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for remote
-sensing, `samdomain_med` for medical images.
+Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`, `modules`, `door` (where
+plugins come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for
+remote sensing, `samdomain_med` for medical images.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from samdomain.acceleration import accelerate
     from samdomain.door import Domain, domain, domains
     from samdomain.errors import SamDomainError
     from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode
@@ -29,6 +31,7 @@ __all__ = [
     "Prompts",
     "SamDomainError",
     "SamSpec",
+    "accelerate",
     "decode",
     "domain",
     "domains",
@@ -44,6 +47,7 @@ _ROOMS = {
     "Prompts": "sam",
     "SamDomainError": "errors",
     "SamSpec": "sam",
+    "accelerate": "acceleration",
     "decode": "sam",
     "domain": "door",
     "domains": "door",

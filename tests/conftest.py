@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import jaxtyping
@@ -12,6 +13,14 @@ from samdomain.weights import REGISTRY, load_sam
 
 # A plugin's tests run where its extra is installed.
 collect_ignore = ["samdomain_geo"] if find_spec("rasterio") is None else []
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Converted models stay between runs, in pytest's own cache and not in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMDOMAIN_CACHE", str(request.config.cache.mkdir("samdomain")))
+        yield
 
 
 @pytest.fixture(autouse=True)

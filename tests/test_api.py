@@ -13,6 +13,7 @@ SURFACE = {
     "Prompts",
     "SamDomainError",
     "SamSpec",
+    "accelerate",
     "decode",
     "domain",
     "domains",

@@ -1,4 +1,4 @@
-"""Find the object that each prompt asks for, in a window of its own."""
+"""Find the object that each prompt asks for, in windows that neighbours share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ from shapely.geometry import MultiPolygon
 
 from samdomain import Prompts, decode, encode
 from samdomain.sam import SamLike
+from samdomain_geo.ahead import read_ahead
 from samdomain_geo.raster import Scene
 from samdomain_geo.stretch import DISPLAY_RANGE, Stretch
 from samdomain_geo.vector import outline
-from samdomain_geo.windows import window_of
+from samdomain_geo.windows import SharedWindow, share_windows
 
 # Windows encoded together: more saves nothing on a CPU and costs memory.
 _BATCH = 4
@@ -47,48 +48,60 @@ class _Chip:
         pixels: (bands, rows, columns), stretched, nodata filled.
         valid: (rows, columns), false on nodata.
         to_scene: map from the chip's (column, row) to pixels of the scene.
-        box: left, top, right, bottom of the object in pixels of the scene.
+        members: (M,) indices of the objects to decode in it.
     """
 
     pixels: NDArray[np.float32]
     valid: NDArray[np.bool_]
     to_scene: Affine
-    box: NDArray[np.float64]
+    members: NDArray[np.intp]
 
-    def own_box(self) -> list[float]:
-        left, top, right, bottom = self.box
+    def place(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return boxes (M, 4) of the scene in pixels of the chip."""
         to_chip = ~self.to_scene
-        return [*(to_chip @ (left, top)), *(to_chip @ (right, bottom))]
+        left, top = to_chip @ (boxes[:, 0], boxes[:, 1])
+        right, bottom = to_chip @ (boxes[:, 2], boxes[:, 3])
+        return np.stack([left, top, right, bottom], axis=1)
 
 
 def find_objects(
     sam: SamLike, scene: Scene, stretch: Stretch, boxes: NDArray[np.float64]
-) -> Iterator[FoundObject]:
-    """Find one object for each box, in the order of the boxes.
+) -> Iterator[tuple[int, FoundObject]]:
+    """Find one object for each box; objects come in the order of their windows.
 
     Each object is decoded in a window that holds it whole, so no object has a seam.
+    Windows are read ahead while the last ones are decoded.
 
     Args:
         sam: model that understands boxes.
         scene: raster to look at.
         stretch: the scene's radiometric stretch.
         boxes: (N, 4) as left, top, right, bottom in pixels of the scene.
+
+    Returns:
+        Iterator: index of the box, and what was found for it.
     """
-    for first in range(0, len(boxes), _BATCH):
-        batch = boxes[first : first + _BATCH]
-        chips = [_read_chip(sam, scene, stretch, box) for box in batch]
-        yield from _decode_chips(sam, chips)
+    windows = share_windows(boxes, scene.rows, scene.columns)
+    chips = read_ahead(_read_chip(sam, scene, stretch, window) for window in windows)
+    batch: list[_Chip] = []
+    for chip in chips:
+        batch.append(chip)
+        if len(batch) == _BATCH:
+            yield from _decode_chips(sam, batch, boxes)
+            batch = []
+    if batch:
+        yield from _decode_chips(sam, batch, boxes)
 
 
-def _read_chip(sam: SamLike, scene: Scene, stretch: Stretch, box: NDArray[np.float64]) -> _Chip:
-    window = window_of(box.tolist(), scene.rows, scene.columns)
+def _read_chip(sam: SamLike, scene: Scene, stretch: Stretch, shared: SharedWindow) -> _Chip:
+    window = shared.window
     shape = _shape(window, _FINEST * sam.spec.input_size)
     raw, valid = scene.read(window, shape)
     fill = np.array(sam.spec.pixel_mean, np.float32)[:, None, None]
     to_scene = Affine.translation(window.col_off, window.row_off) @ Affine.scale(
         window.width / shape[1], window.height / shape[0]
     )
-    return _Chip(np.where(valid, stretch(raw), fill), valid, to_scene, box)
+    return _Chip(np.where(valid, stretch(raw), fill), valid, to_scene, shared.members)
 
 
 def _shape(window: Window, longest: int) -> tuple[int, int]:
@@ -96,15 +109,21 @@ def _shape(window: Window, longest: int) -> tuple[int, int]:
     return max(1, round(window.height * scale)), max(1, round(window.width * scale))
 
 
-def _decode_chips(sam: SamLike, chips: list[_Chip]) -> Iterator[FoundObject]:
+def _decode_chips(
+    sam: SamLike, chips: list[_Chip], boxes: NDArray[np.float64]
+) -> Iterator[tuple[int, FoundObject]]:
+    placed = np.concatenate([chip.place(boxes[chip.members]) for chip in chips])
+    owners = np.repeat(np.arange(len(chips)), [len(chip.members) for chip in chips])
     prompts = Prompts(
-        boxes=torch.tensor([chip.own_box() for chip in chips], dtype=torch.float32),
-        images=torch.arange(len(chips)),
+        boxes=torch.from_numpy(placed).float(), images=torch.from_numpy(owners).long()
     )
     with torch.no_grad():
         images = [torch.from_numpy(chip.pixels) for chip in chips]
         prediction = decode(sam, encode(sam, images, DISPLAY_RANGE), prompts)
-        masks = [(prediction[i].logits[0, 0] > 0).cpu().numpy() for i in range(len(chips))]
-    for chip, mask, iou in zip(chips, masks, prediction.iou[:, 0].tolist(), strict=True):
-        found = outline(mask & chip.valid, chip.to_scene, shapely.box(*chip.box))
-        yield FoundObject(found, min(max(iou, 0.0), 1.0))
+    members = np.concatenate([chip.members for chip in chips])
+    for row, (index, owner) in enumerate(zip(members.tolist(), owners.tolist(), strict=True)):
+        one = prediction[row]
+        mask = (one.logits[0, 0] > 0).cpu().numpy()
+        chip = chips[owner]
+        found = outline(mask & chip.valid, chip.to_scene, shapely.box(*boxes[index]))
+        yield index, FoundObject(found, float(one.iou[0, 0].clamp(0, 1)))

@@ -54,27 +54,25 @@ class MaskDecoder(Protocol):
 
 @runtime_checkable
 class SamLike(Protocol):
-    """What every function of samdomain asks of a model: three parts and a spec."""
+    """What every function of samdomain asks of a model: three parts and a spec.
+
+    A model of your own may inherit from it, which adds nothing but says so: from Python 3.12
+    on, `isinstance` does not see the submodules of an nn.Module.
+
+    Attributes:
+        spec: what the weights expect.
+        image_encoder: part that sees the pixels.
+        prompt_encoder: part that sees the prompts.
+        mask_decoder: part that joins both into masks.
+    """
 
     spec: SamSpec
-
-    @property
-    def image_encoder(self) -> ImageEncoder:
-        """Part that sees the pixels."""
-        ...
-
-    @property
-    def prompt_encoder(self) -> PromptEncoder:
-        """Part that sees the prompts."""
-        ...
-
-    @property
-    def mask_decoder(self) -> MaskDecoder:
-        """Part that joins both into masks."""
-        ...
+    image_encoder: ImageEncoder
+    prompt_encoder: PromptEncoder
+    mask_decoder: MaskDecoder
 
 
-class Sam(nn.Module):
+class Sam(nn.Module, SamLike):
     """Hold an image encoder, a prompt encoder and a mask decoder under SAM's own names.
 
     The parts are modules that keep the protocols above.

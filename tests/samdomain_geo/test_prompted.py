@@ -10,8 +10,8 @@ from samdomain_geo.stretch import Stretch
 
 def find(sam: Sam, path: object, boxes: list) -> list[FoundObject]:
     with open_scene(path) as opened:
-        found = find_objects(sam, opened, Stretch.measure(opened), np.array(boxes, float))
-        return list(found)
+        found = dict(find_objects(sam, opened, Stretch.measure(opened), np.array(boxes, float)))
+        return [found[i] for i in range(len(boxes))]
 
 
 def iou(a: shapely.Geometry, b: shapely.Geometry) -> float:

@@ -9,9 +9,10 @@ from typing import Any
 import geopandas as gpd
 from tqdm import tqdm
 
-from samdomain import load_sam
+from samdomain import accelerate, load_sam
+from samdomain.acceleration import AcceleratedSam, Precision
 from samdomain.errors import InputError
-from samdomain.sam import Sam
+from samdomain.sam import SamLike
 from samdomain.weights import DEFAULT
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.instances import write_instances
@@ -67,6 +68,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     bands: str | Sequence[int] | None = None,
     min_area: float = 0.0,
     simplify: float = 0.0,
+    precision: Precision = "f32",
     overwrite: bool = False,
 ) -> Segmentation:
     """Outline the object in each box of a vector file, as polygons and as a raster of ids.
@@ -81,6 +83,8 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         bands: three bands, counted from 1, as red, green and blue: "4,3,2".
         min_area: drop parts of objects below this many square metres.
         simplify: drop vertices within this distance of the line, in units of the CRS.
+        precision: bf16 is about twice as fast where the processor knows it, and off by some
+            percent.
         overwrite: replace earlier results in the folder.
 
     Returns:
@@ -95,6 +99,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         "bands": bands,
         "min_area": min_area,
         "simplify": simplify,
+        "precision": precision,
     }
     clock = Stopwatch()
     with (
@@ -104,7 +109,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         ellipsoid = Ellipsoid.of(opened.crs)
         shaping = _check_shaping(Shaping(min_area, simplify), ellipsoid)
         placed = place_prompts(PromptFile(Path(prompts), layer, where).read(), opened)
-        sam = _load(weights, opened)
+        sam = _load(weights, opened, precision)
         stretch = Stretch.measure(opened)
         clock.lap("prepare")
         found = _find(sam, opened, stretch, placed)
@@ -113,6 +118,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         record: dict[str, Any] = {
             "inputs": {"scene": identify(opened.path), "prompts": identify(Path(prompts))},
             "weights": {"name": sam.spec.name, "sha256": sam.weights_sha256},
+            "engine": sam.engine,
             "parameters": parameters,
             "stretch": {"low": stretch.low, "high": stretch.high},
             "counts": {**objects.counts(), "outside": placed.outside},
@@ -145,20 +151,26 @@ def _check_shaping(shaping: Shaping, ellipsoid: Ellipsoid | None) -> Shaping:
     return shaping
 
 
-def _load(weights: str, scene: Scene) -> Sam:
+def _load(weights: str, scene: Scene, precision: Precision) -> AcceleratedSam:
     sam = load_sam(weights)
     if len(scene.bands) != sam.spec.input_channels:
         raise InputError(
             f"--bands names {len(scene.bands)}, but {sam.spec.name!r} takes "
             f"{sam.spec.input_channels}"
         )
-    return sam
+    return accelerate(sam, precision)
 
 
-def _find(sam: Sam, scene: Scene, stretch: Stretch, prompts: ObjectPrompts) -> list[FoundObject]:
+def _find(
+    sam: SamLike, scene: Scene, stretch: Stretch, prompts: ObjectPrompts
+) -> list[FoundObject]:
     hidden = True if logger.getEffectiveLevel() > logging.WARNING else None  # None: off a terminal
-    found = find_objects(sam, scene, stretch, prompts.boxes)
-    return list(tqdm(found, "segment", len(prompts), unit="object", disable=hidden))
+    found: dict[int, FoundObject] = {}
+    with tqdm(desc="segment", total=len(prompts), unit="object", disable=hidden) as progress:
+        for index, one in find_objects(sam, scene, stretch, prompts.boxes):
+            found[index] = one
+            progress.update()
+    return [found[index] for index in range(len(prompts))]
 
 
 def _write(

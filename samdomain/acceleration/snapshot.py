@@ -1,0 +1,152 @@
+"""Take a snapshot of a SAM that infers fast and can do nothing else."""
+
+import copy
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from samdomain.acceleration.engines import Engine, Levels, Precision, choose_engine
+from samdomain.errors import InputError
+from samdomain.sam import Sam, SamLike, SamSpec
+from samdomain.sam.model import ImageEncoder, MaskDecoder, PromptEncoder
+from samdomain.weights import cache_folder, load_sam
+
+logger = logging.getLogger(__name__)
+
+# Raised when what is written for an encoder changes, so that old folders are not read.
+_FORMAT = 1
+
+
+class AcceleratedSam(nn.Module, SamLike):
+    """A frozen SAM for inference: it takes part in no training.
+
+    `encode` and `decode` take it in the place of the model that it was made from. Pickled, it
+    travels as the path of its files in the user's cache.
+
+    Attributes:
+        spec: what the weights expect.
+        weights_sha256: digest of the file that the weights came from.
+        engine: name and version of the engine that runs the image encoder.
+    """
+
+    def __init__(
+        self, sam: Sam, encoder: ImageEncoder, engine: str, folder: Path, precision: Precision
+    ) -> None:
+        super().__init__()
+        self.spec = sam.spec
+        self.weights_sha256 = sam.weights_sha256
+        self.engine = engine
+        self.image_encoder = _Frozen(encoder)
+        self.prompt_encoder: PromptEncoder = _frozen_copy(sam.prompt_encoder)
+        self.mask_decoder: MaskDecoder = _frozen_copy(sam.mask_decoder)
+        self._folder = folder
+        self._precision: Precision = precision
+        super().train(False)
+
+    def train(self, mode: bool = True) -> "AcceleratedSam":  # noqa: FBT001, FBT002 - torch's signature
+        """Refuse to train; `train(False)` and `eval()` change nothing."""
+        if mode:
+            raise InputError("an accelerated SAM cannot train: train the model it was made from")
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> "AcceleratedSam":  # noqa: FBT001, FBT002 - torch's signature
+        """Refuse gradients; `requires_grad_(False)` changes nothing."""
+        if requires_grad:
+            raise InputError("an accelerated SAM has no gradients: use the model it was made from")
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self._folder, self._precision)
+
+
+class _Frozen:
+    """An encoder that refuses pixels which ask for gradients."""
+
+    def __init__(self, encoder: ImageEncoder) -> None:
+        self._encoder = encoder
+
+    def __call__(self, pixels: Float[Tensor, "b c s s"]) -> tuple[Tensor, Levels]:
+        if pixels.requires_grad and torch.is_grad_enabled():
+            raise InputError("an accelerated SAM has no gradients: use the model it was made from")
+        with torch.no_grad():
+            return self._encoder(pixels)
+
+
+def accelerate(sam: Sam, precision: Precision = "f32") -> AcceleratedSam:
+    """Return a snapshot of a SAM that encodes faster and cannot be trained.
+
+    On a CPU the encoder runs in OpenVINO where the extra `openvino` is installed, on a GPU it
+    is compiled by torch, elsewhere it runs as it is. The first call for some weights converts
+    them, which takes up to a minute; the result stays in the user's cache.
+
+    Args:
+        sam: model as it stands; later changes to it do not reach the snapshot.
+        precision: "f32", or "bf16", which is about twice as fast and off by some percent.
+
+    Raises:
+        InputError: the precision is unknown.
+    """
+    if precision not in get_args(Precision):
+        allowed = ", ".join(get_args(Precision))
+        raise InputError(f"precision {precision!r} is unknown: allowed are {allowed}")
+    encoder = cast(nn.Module, sam.image_encoder)
+    engine = choose_engine(encoder)
+    folder = cache_folder() / "engines" / f"{_fingerprint(sam)}-{engine.key}-{_FORMAT}"
+    snapshot = _frozen_copy(encoder)
+    if not folder.exists():
+        logger.info("preparing %s for %s, once for these weights", sam.spec.name, engine.key)
+        _convert(sam, snapshot, engine, folder)
+    return AcceleratedSam(
+        sam, engine.load(snapshot, folder, precision), engine.key, folder, precision
+    )
+
+
+def _convert(sam: Sam, encoder: nn.Module, engine: Engine, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
+    try:
+        size = sam.spec.input_size
+        example = torch.zeros(1, sam.spec.input_channels, size, size)
+        with torch.no_grad():
+            engine.convert(encoder, example.to(next(encoder.parameters())), scratch)
+        state = {name: tensor.contiguous() for name, tensor in sam.state_dict().items()}
+        save_file(state, scratch / "sam.safetensors")
+        identity = {"spec": sam.spec.to_json(), "weights_sha256": sam.weights_sha256}
+        (scratch / "sam.json").write_text(json.dumps(identity))
+        try:
+            scratch.rename(folder)
+        except OSError:
+            if not folder.exists():  # another process was faster otherwise
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _restore(folder: Path, precision: Precision) -> AcceleratedSam:
+    identity = json.loads((folder / "sam.json").read_text())
+    sam = load_sam(folder / "sam.safetensors")
+    sam.spec = SamSpec.from_json(identity["spec"])
+    sam.weights_sha256 = identity["weights_sha256"]
+    return accelerate(sam, precision)
+
+
+def _fingerprint(sam: Sam) -> str:
+    """Return a digest of all that the snapshot is made of."""
+    digest = hashlib.sha256(json.dumps(sam.spec.to_json(), sort_keys=True).encode())
+    for name, tensor in sam.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:24]
+
+
+def _frozen_copy(part: Any) -> Any:
+    return copy.deepcopy(part).eval().requires_grad_(False)
