@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from samdomain.door import Domain, domain, domains
     from samdomain.errors import SamDomainError
-    from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode
+    from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode, pyramid
     from samdomain.weights import load_sam
 
 __version__ = "0.1.0"
@@ -34,6 +34,7 @@ __all__ = [
     "domains",
     "encode",
     "load_sam",
+    "pyramid",
 ]
 
 # Names resolve on first use, so that `import samdomain` costs next to nothing.
@@ -49,6 +50,7 @@ _ROOMS = {
     "domains": "door",
     "encode": "sam",
     "load_sam": "weights",
+    "pyramid": "sam",
 }
 
 

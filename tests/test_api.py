@@ -18,6 +18,7 @@ SURFACE = {
     "domains",
     "encode",
     "load_sam",
+    "pyramid",
 }
 
 
