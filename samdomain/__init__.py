@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from samdomain.acceleration import accelerate
     from samdomain.door import Domain, domain, domains
     from samdomain.errors import SamDomainError
-    from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode
+    from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode, pyramid
     from samdomain.weights import load_sam
 
 __version__ = "0.1.0"
@@ -37,6 +37,7 @@ __all__ = [
     "domains",
     "encode",
     "load_sam",
+    "pyramid",
 ]
 
 # Names resolve on first use, so that `import samdomain` costs next to nothing.
@@ -53,6 +54,7 @@ _ROOMS = {
     "domains": "door",
     "encode": "sam",
     "load_sam": "weights",
+    "pyramid": "sam",
 }
 
 

@@ -16,7 +16,7 @@ from samdomain import __version__
 from samdomain.doctor import doctor
 from samdomain.door import Report, Verb, domain, domains, packages
 from samdomain.errors import InputError, SamDomainError
-from samdomain.weights.verbs import list_weights, verify_weights
+from samdomain.weights.verbs import fetch_weights, list_weights, verify_weights
 
 MAIN_DOMAIN = "geo"
 """The domain whose verbs stand beside the core's own: `samdomain segment`."""
@@ -28,7 +28,7 @@ Verbs = Mapping[str, "Verb | Verbs"]
 
 _CORE: Verbs = {
     "doctor": doctor,
-    "weights": {"list": list_weights, "verify": verify_weights},
+    "weights": {"list": list_weights, "fetch": fetch_weights, "verify": verify_weights},
 }
 
 

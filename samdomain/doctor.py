@@ -35,7 +35,7 @@ def doctor() -> Facts:
             "device": _device(),
             "cache": str(cache_folder()),
             "weights": {
-                name: str(entry.source.locate() or f"absent: {entry.source.advice()}")
+                name: str(entry.source.locate() or f"absent: {entry.source.advice(name)}")
                 for name, entry in REGISTRY.items()
             },
             "domains": {name: _state(name) for name in domains()},

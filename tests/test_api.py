@@ -19,6 +19,7 @@ SURFACE = {
     "domains",
     "encode",
     "load_sam",
+    "pyramid",
 }
 
 

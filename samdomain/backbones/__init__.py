@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
-from samdomain.backbones import tiny_vit
+from samdomain.backbones import sam_vit, tiny_vit
 from samdomain.errors import WeightsError
 from samdomain.sam import Sam, SamSpec
 
@@ -18,22 +19,28 @@ class Backbone:
     """Know how to build one architecture and how to read its published files.
 
     Attributes:
-        spec: what its weights expect.
-        build: makes the model with random weights.
+        spec: what its weights expect at their native size.
+        build: makes the model with random weights for a spec, which is this one or
+            `spec.at(input_size)`; the state dict has the same shapes at every size.
         read: renames the keys of a published state dict to those of the model.
     """
 
     spec: SamSpec
-    build: Callable[[], Sam]
+    build: Callable[[SamSpec], Sam]
     read: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
 
 def _tiny_vit(spec: SamSpec, shape: tiny_vit.TinyViTShape, mlp_dim: int = 2048) -> Backbone:
     return Backbone(
         spec,
-        lambda: tiny_vit.build_tiny_vit_sam(spec, shape, mlp_dim),
+        partial(tiny_vit.build_tiny_vit_sam, shape=shape, mlp_dim=mlp_dim),
         tiny_vit.from_published,
     )
+
+
+def _sam_vit(name: str, shape: sam_vit.SamViTShape) -> Backbone:
+    # Published files, MedSAM's among them, carry segment-anything's own names.
+    return Backbone(sam_vit.vit_spec(name), partial(sam_vit.build_sam_vit, shape=shape))
 
 
 _TINY_SPEC = SamSpec(name="tiny", input_size=64, embedding_stride=4, mask_size=64)
@@ -44,6 +51,7 @@ _TINY_SHAPE = tiny_vit.TinyViTShape(
 BACKBONES: Mapping[str, Backbone] = {
     "litemedsam": _tiny_vit(tiny_vit.LITEMEDSAM_SPEC, tiny_vit.LITEMEDSAM_SHAPE),
     "mobile_sam": _tiny_vit(tiny_vit.MOBILE_SAM_SPEC, tiny_vit.MOBILE_SAM_SHAPE),
+    **{name: _sam_vit(name, shape) for name, shape in sam_vit.VIT_SHAPES.items()},
     "tiny": _tiny_vit(_TINY_SPEC, _TINY_SHAPE, mlp_dim=64),
 }
 
@@ -54,11 +62,9 @@ def recognise(state: Mapping[str, Tensor]) -> Backbone:
     Raises:
         WeightsError: none fits; the nearest is named with what differs.
     """
-    differences: dict[str, set[tuple[str, torch.Size]]] = {}
+    differences: dict[str, frozenset[tuple[str, torch.Size]]] = {}
     for name, backbone in BACKBONES.items():
-        with torch.device("meta"):
-            expected = _shapes(backbone.build().state_dict())
-        difference = expected ^ _shapes(backbone.read(state))
+        difference = _expected(backbone) ^ _shapes(backbone.read(state))
         if not difference:
             return backbone
         differences[name] = difference
@@ -70,5 +76,11 @@ def recognise(state: Mapping[str, Tensor]) -> Backbone:
     )
 
 
-def _shapes(state: Mapping[str, Tensor]) -> set[tuple[str, torch.Size]]:
-    return {(key, tensor.shape) for key, tensor in state.items()}
+@cache
+def _expected(backbone: Backbone) -> frozenset[tuple[str, torch.Size]]:
+    with torch.device("meta"):
+        return _shapes(backbone.build(backbone.spec).state_dict())
+
+
+def _shapes(state: Mapping[str, Tensor]) -> frozenset[tuple[str, torch.Size]]:
+    return frozenset((key, tensor.shape) for key, tensor in state.items())

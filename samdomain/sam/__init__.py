@@ -6,6 +6,7 @@ from samdomain.sam.encoding import encode
 from samdomain.sam.frame import Frame
 from samdomain.sam.model import Sam, SamLike
 from samdomain.sam.prompts import Prompts
+from samdomain.sam.pyramid import pyramid
 from samdomain.sam.spec import PromptKind, SamSpec
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "SamSpec",
     "decode",
     "encode",
+    "pyramid",
 ]

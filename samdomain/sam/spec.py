@@ -1,7 +1,7 @@
 """Describe what a SAM's weights expect of an image and of a prompt."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from samdomain.errors import InputError
@@ -72,6 +72,25 @@ class SamSpec:
     def embedding_size(self) -> int:
         """Side of the image embedding in cells."""
         return self.input_size // self.embedding_stride
+
+    def at(self, input_size: int) -> "SamSpec":
+        """Return the spec of the same weights run at another input size.
+
+        The embedding and the decoder's logits grow and shrink with the input.
+
+        Args:
+            input_size: side of the encoder's square input in pixels.
+
+        Raises:
+            InputError: the size is not a positive multiple of the embedding's stride.
+        """
+        if input_size < 1 or input_size % self.embedding_stride:
+            raise InputError(
+                f"input size {input_size} does not suit {self.name!r}: give a positive multiple "
+                f"of {self.embedding_stride} pixels, the published size is {self.input_size}"
+            )
+        mask_size = self.mask_size * input_size // self.input_size
+        return replace(self, input_size=input_size, mask_size=mask_size)
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as values that JSON can hold."""

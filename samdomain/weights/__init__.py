@@ -1,5 +1,6 @@
-"""Weights: the registry, safe reading, and `load_sam`."""
+"""Weights: the registry, downloads, safe reading, and `load_sam`."""
 
+from samdomain.weights.fetching import fetch
 from samdomain.weights.loading import DEFAULT, find, load_sam, sha256, verify
 from samdomain.weights.reading import read_state
 from samdomain.weights.registry import REGISTRY, cache_folder
@@ -8,6 +9,7 @@ __all__ = [
     "DEFAULT",
     "REGISTRY",
     "cache_folder",
+    "fetch",
     "find",
     "load_sam",
     "read_state",

@@ -7,9 +7,10 @@ import torch
 
 from samdomain.backbones import BACKBONES, recognise
 from samdomain.errors import WeightsError
-from samdomain.sam import Sam
+from samdomain.sam import Sam, SamSpec
+from samdomain.weights.pins import expected_digest
 from samdomain.weights.reading import read_state
-from samdomain.weights.registry import REGISTRY
+from samdomain.weights.registry import REGISTRY, Weights
 
 DEFAULT = "litemedsam"
 
@@ -17,32 +18,43 @@ DEFAULT = "litemedsam"
 _TINY_SEED = 0
 
 
-def load_sam(weights: str | Path = DEFAULT) -> Sam:
+def load_sam(weights: str | Path = DEFAULT, *, input_size: int | None = None) -> Sam:
     """Build a SAM and load its weights, on the CPU and in eval mode.
 
+    Nothing is downloaded: see `samdomain weights fetch`.
+
+    A file that is given by its path is taken to expect what the published weights of its
+    architecture expect. Where that is not so (MedSAM has SAM's ViT-B, but takes boxes only, and
+    values that are scaled to 0..1), replace the spec: `sam.spec = replace(sam.spec, ...)`.
+
     Args:
-        weights: a name of the registry (`litemedsam`, `mobile_sam`), `tiny` for a small model
-            with random weights, or the path of a checkpoint in any layout of the catalogue:
-            .safetensors, or a .pth that holds tensors only.
+        weights: a name of the registry (`litemedsam`, `mobile_sam`, `sam_vit_b`, `sam_vit_l`,
+            `sam_vit_h`), `tiny` for a small model with random weights, or the path of a
+            checkpoint in any layout of the catalogue: .safetensors, or a .pth that holds
+            tensors only.
+        input_size: side of the encoder's square input in pixels, a multiple of the embedding's
+            stride (16 of ViT and MobileSAM, 4 of LiteMedSAM); the size that the weights were
+            trained at by default. Smaller is faster; away from the trained size the masks get
+            worse unless the model is trained further.
 
     Raises:
-        WeightsError: the name is unknown, the file is absent, differs from the registry's
-            digest, holds code, or fits no architecture.
+        WeightsError: the name is unknown, the file is absent, differs from its digest, holds
+            code, or fits no architecture.
+        InputError: the input size does not suit the weights.
     """
     if weights == "tiny":
+        backbone = BACKBONES["tiny"]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_TINY_SEED)
-            return BACKBONES["tiny"].build().eval()
+            return backbone.build(_sized(backbone.spec, input_size)).eval()
     path = find(weights)
     digest = sha256(path)
-    state = read_state(path)
     entry = REGISTRY.get(str(weights))
-    if entry is None:
-        backbone = recognise(state)
-    else:
-        _compare(str(weights), path, digest, entry.sha256)
-        backbone = entry.backbone
-    sam = backbone.build()
+    if entry is not None:
+        _compare(str(weights), path, digest, entry)
+    state = read_state(path)
+    backbone = recognise(state) if entry is None else entry.backbone
+    sam = backbone.build(_sized(backbone.spec, input_size))
     try:
         sam.load_state_dict(backbone.read(state))
     except RuntimeError as error:
@@ -63,9 +75,8 @@ def find(weights: str | Path) -> Path:
     if entry is not None:
         path = entry.source.locate()
         if path is None:
-            raise WeightsError(
-                f"weights {str(weights)!r} are not on this machine: {entry.source.advice()}"
-            )
+            advice = entry.source.advice(str(weights))
+            raise WeightsError(f"weights {str(weights)!r} are not on this machine: {advice}")
         return path
     path = Path(weights).expanduser()
     if path.is_file():
@@ -77,17 +88,27 @@ def find(weights: str | Path) -> Path:
 
 
 def verify(name: str) -> str:
-    """Return the SHA-256 of a registered file after comparing it with the registry.
+    """Return the SHA-256 of a registered file after comparing it with the known one.
 
     Raises:
         WeightsError: the name is unknown, the file is absent, or it differs.
     """
-    if name not in REGISTRY:
-        raise WeightsError(f"weights {name!r} are unknown: known are {', '.join(REGISTRY)}")
+    entry = registered(name)
     path = find(name)
     digest = sha256(path)
-    _compare(name, path, digest, REGISTRY[name].sha256)
+    _compare(name, path, digest, entry)
     return digest
+
+
+def registered(name: str) -> Weights:
+    """Return the registry's entry of a name.
+
+    Raises:
+        WeightsError: the name is unknown.
+    """
+    if name not in REGISTRY:
+        raise WeightsError(f"weights {name!r} are unknown: known are {', '.join(REGISTRY)}")
+    return REGISTRY[name]
 
 
 def sha256(path: Path) -> str:
@@ -96,9 +117,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _compare(name: str, path: Path, digest: str, expected: str) -> None:
+def _sized(spec: SamSpec, input_size: int | None) -> SamSpec:
+    return spec if input_size is None else spec.at(input_size)
+
+
+def _compare(name: str, path: Path, digest: str, entry: Weights) -> None:
+    expected = expected_digest(entry)
     if expected and digest != expected:
         raise WeightsError(
             f"weights {name!r} at {path} were altered: SHA-256 is {digest}, expected {expected}. "
-            "Install them again"
+            f"Delete the file and get it again: {entry.source.advice(name)}"
         )

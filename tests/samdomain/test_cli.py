@@ -10,6 +10,7 @@ from samdomain import doctor as room
 from samdomain.cli import main
 from samdomain.door import Facts
 from samdomain.errors import PartialError, StoppedError
+from samdomain.weights import REGISTRY
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +137,7 @@ def test_weights_are_listed(run: Any) -> None:
     """`weights list` tells of each known weights."""
     code, out, _ = run("weights", "list", "--json")
     assert code == 0
-    assert json.loads(out).keys() == {"litemedsam", "mobile_sam"}
+    assert json.loads(out).keys() == {*REGISTRY}
 
 
 def test_doctor_tells_what_is_here(run: Any) -> None:

