@@ -22,14 +22,14 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def test_a_run_writes_its_four_files(
+def test_a_run_writes_its_files(
     scene: Path, boxes: Path, out: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """The command exits 0 and leaves a COG, polygons, a picture and a record."""
+    """The command exits 0 and leaves a COG, polygons with a style, a picture and a record."""
     assert run(scene, boxes, out, "--json") == 0
     assert json.loads(capsys.readouterr().out)["counts"]["objects"] == 3
     assert {p.name for p in out.iterdir()} == {
-        "instances.tif", "polygons.gpkg", "preview.png", "run.json",
+        "instances.tif", "polygons.gpkg", "polygons.qml", "preview.png", "run.json",
     }  # fmt: skip
     assert cog_validate(out / "instances.tif")[0]
 
@@ -67,6 +67,22 @@ def test_the_order_of_objects_changes_nothing(scene: Path, boxes: Path, tmp_path
     assert alone.objects.geometry.iloc[0].symmetric_difference(together.geometry.iloc[1]).area < 1
 
 
+def test_another_format_replaces_the_geopackage(scene: Path, boxes: Path, out: Path) -> None:
+    """The polygons come in the format asked for, styled, and only in it."""
+    assert run(scene, boxes, out, "--format", "fgb") == 0
+    assert {p.name for p in out.glob("polygons.*")} == {"polygons.fgb", "polygons.qml"}
+    assert gpd.read_file(out / "polygons.fgb")["name"].tolist() == ["a", "b", "c"]
+
+
+def test_regularizing_needs_its_library(
+    scene: Path, boxes: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Without the library the run ends before it starts and names what to install."""
+    monkeypatch.setattr("samdomain_geo.regularization.find_spec", lambda name: None)
+    assert run(scene, boxes, out, "--regularize") == 2
+    _check_refused(capsys, "pip install 'samdomain[geo]'", out)
+
+
 BAD_FLAGS: list[tuple[list[str], str]] = [
     (["--bands", "1,2,9"], "no band 9"),
     (["--bands", "1,x"], "not a list of numbers"),
@@ -77,6 +93,7 @@ BAD_FLAGS: list[tuple[list[str], str]] = [
     (["--min-area", "-1"], "--min-area is -1"),
     (["--simplify", "inf"], "simplify"),
     (["--adapter", "x"], "--adapter"),
+    (["--format", "shp"], "known are gpkg, parquet, fgb, geojson"),
 ]
 
 
