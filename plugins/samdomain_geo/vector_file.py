@@ -91,7 +91,8 @@ def write_polygons(objects: gpd.GeoDataFrame, path: Path, when: datetime) -> Non
     """Write polygons and, beside them, a QGIS style of the same name.
 
     A GeoPackage also carries the style inside, as the table `layer_styles` that QGIS looks
-    for; `geopandas.read_file` without a layer then reads `polygons` and mentions the other.
+    for; `geopandas.read_file` without a layer then reads `polygons` and mentions the other in a
+    warning. FlatGeobuf sorts the rows by place.
 
     Args:
         objects: rows with a polygon, several, or none.
@@ -113,7 +114,7 @@ def _write_geopackage(objects: gpd.GeoDataFrame, path: Path) -> None:
 
 
 def _write_flatgeobuf(objects: gpd.GeoDataFrame, path: Path) -> None:
-    # The format's index cannot hold a row without geometry; without it, rows keep their order.
+    # The format's index, which sorts the rows by place, cannot hold one without geometry.
     indexed = "NO" if objects.geometry.isna().any() else "YES"
     pyogrio.write_dataframe(
         objects,
