@@ -1,6 +1,7 @@
 """samdomain for remote sensing: scenes of any size in, COGs and vector polygons out.
 
-`segment` is the command of that name for Python. The heavy libraries load on first use.
+`demo`, `polygonize` and `segment` are the commands of these names for Python. The heavy
+libraries load on first use.
 """
 
 from importlib import import_module
@@ -8,9 +9,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from samdomain_geo.verbs.demo import demo
+    from samdomain_geo.verbs.polygonize import polygonize
     from samdomain_geo.verbs.segment import segment
 
-__all__ = ["demo", "segment"]
+__all__ = ["demo", "polygonize", "segment"]
 
 
 def __getattr__(name: str) -> object:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from samdomain.door import Verb
 from samdomain_geo.verbs.demo import demo
+from samdomain_geo.verbs.polygonize import polygonize
 from samdomain_geo.verbs.segment import segment
 
 _HERE = Path(__file__).parent
@@ -16,8 +17,8 @@ class Geo:
     name = "geo"
 
     def verbs(self) -> Mapping[str, Verb]:
-        """Return the commands `samdomain segment` and `samdomain demo`."""
-        return {"segment": segment, "demo": demo}
+        """Return the commands `samdomain segment`, `polygonize` and `demo`."""
+        return {"segment": segment, "polygonize": polygonize, "demo": demo}
 
     def recipes(self) -> Mapping[str, type]:
         """Return the plugin's own recipes: none yet."""

@@ -4,7 +4,9 @@ import logging
 from typing import Self
 
 import geopandas as gpd
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pyproj import CRS, Geod
 from shapely.geometry import LineString
 
@@ -59,7 +61,15 @@ class Ellipsoid:
 
     def length(self, line: LineString) -> float:
         """Return the length of a line in metres."""
-        return self._geod.geometry_length(self._located(gpd.GeoSeries([line])).iloc[0])
+        return float(self.lengths(gpd.GeoSeries([line]))[0])
+
+    def lengths(self, lines: gpd.GeoSeries) -> NDArray[np.float64]:
+        """Return the length of each line in metres.
+
+        Args:
+            lines: lines in coordinates of the CRS.
+        """
+        return np.array([self._geod.geometry_length(line) for line in self._located(lines)])
 
     def _located(self, geometries: gpd.GeoSeries) -> gpd.GeoSeries:
         return geometries.set_crs(self._crs, allow_override=True).to_crs(self._geodetic)

@@ -13,11 +13,17 @@ from rasterio.features import rasterize
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
+from samdomain_geo.colours import colour_of
 from samdomain_geo.raster import Scene, write_cog
 
 # Painted at a time; a multiple of the tile of the file that it goes into.
 _BLOCK = 2048
 _TILE = 512
+
+# A TIFF can have a colour table in the first two. It is as long as the type allows, and QGIS
+# lists all of it: small scenes are spared 65536 lines of legend.
+_COLOURED = ("uint8", "uint16")
+_TYPES = (*_COLOURED, "uint32")
 
 
 @dataclass(frozen=True)
@@ -40,16 +46,18 @@ def write_instances(
     Args:
         shapes: objects to paint.
         scene: raster whose grid is taken.
-        path: file to write: uint32, 0 where no object is.
+        path: file to write, 0 where no object is, of the smallest unsigned type that holds all
+            ids. Up to 65535 each has a colour of its own; uint32 can have no colour table.
         tags: provenance, written as SAMDOMAIN_NAME; GDAL's COG driver drops namespaces.
     """
+    dtype = _dtype(shapes)
     plain = path.with_suffix(".plain.tif")
     profile = {
         "driver": "GTiff",
         "width": scene.columns,
         "height": scene.rows,
         "count": 1,
-        "dtype": "uint32",
+        "dtype": dtype,
         "crs": scene.crs,
         "transform": scene.transform,
         "nodata": 0,
@@ -66,12 +74,20 @@ def write_instances(
     with rasterio.open(plain, "w", **profile) as target:
         target.update_tags(**{f"SAMDOMAIN_{name.upper()}": tag for name, tag in tags.items()})
         target.set_band_description(1, "object id")
+        if dtype in _COLOURED:
+            target.write_colormap(1, {shape.id: colour_of(shape.id) for shape in shapes})
         for window in _blocks(scene.rows, scene.columns):
             inside = np.sort(tree.query(_extent(window)))
             if inside.size:
-                target.write(_paint([ordered[i] for i in inside], window), 1, window=window)
+                painted = _paint([ordered[i] for i in inside], window)
+                target.write(painted.astype(dtype), 1, window=window)
     write_cog(plain, path, {"overview_resampling": "NEAREST"})
     plain.unlink()
+
+
+def _dtype(shapes: Sequence[Shape]) -> str:
+    largest = max((shape.id for shape in shapes), default=0)
+    return next(name for name in _TYPES if largest <= np.iinfo(name).max)
 
 
 def _paint(shapes: Sequence[Shape], window: Window) -> NDArray[np.uint32]:

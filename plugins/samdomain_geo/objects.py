@@ -8,11 +8,13 @@ import pandas as pd
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
+from samdomain.errors import InputError
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.instances import Shape
 from samdomain_geo.prompted import FoundObject
 from samdomain_geo.prompts import ObjectPrompts
 from samdomain_geo.raster import Scene
+from samdomain_geo.regularization import check_regularizer, regularized
 from samdomain_geo.vector import simplified, to_crs
 
 CLIPPED = "clipped"
@@ -35,10 +37,32 @@ class Shaping:
         min_area: parts below this many square metres are dropped.
         simplify: vertices within this distance of the line are dropped, in units of the CRS;
             the raster keeps them.
+        regularize: walls are straightened and corners squared, in the polygons only.
     """
 
     min_area: float = 0.0
     simplify: float = 0.0
+    regularize: bool = False
+
+    def check(self, ellipsoid: Ellipsoid | None) -> None:
+        """Refuse, before any work, what cannot be done to the outlines.
+
+        Args:
+            ellipsoid: what areas are measured on; None without a CRS.
+
+        Raises:
+            InputError: a number is out of range, or areas cannot be told.
+            MissingExtraError: the library that straightens walls is not installed.
+        """
+        for name, value in (("--min-area", self.min_area), ("--simplify", self.simplify)):
+            if not 0 <= value < float("inf"):
+                raise InputError(f"{name} is {value}: give 0 or more")
+        if self.min_area and ellipsoid is None:
+            raise InputError(
+                "--min-area is in square metres, but the scene has no CRS to tell them"
+            )
+        if self.regularize:
+            check_regularizer()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +106,8 @@ def collect_objects(
     geometry = gpd.GeoSeries(
         [_placed(outline, scene, shaping.simplify) for outline in outlines], crs=scene.crs
     )
+    if shaping.regularize:
+        geometry = regularized(geometry, scene.transform, ellipsoid)
     count = len(found)
     areas, perimeters = ellipsoid.measure(geometry) if ellipsoid else ([None] * count,) * 2
     ids = list(range(1, count + 1))

@@ -13,6 +13,7 @@ from matplotlib_scalebar.scalebar import ScaleBar
 from shapely.geometry import LineString
 from shapely.geometry.base import BaseGeometry
 
+from samdomain_geo.colours import OUTLINE
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.raster import Scene
 from samdomain_geo.stretch import Stretch
@@ -21,7 +22,7 @@ from samdomain_geo.vector import to_crs
 _LONGER_SIDE = 1600  # pixels of the picture; a screen shows no more
 _SHORTEST_SIDE = 300  # so that a strip of a scene leaves room for title and scale bar
 _DPI = 100
-_OUTLINE = "#ffd500"  # far from vegetation, soil, water and roofs alike
+_OUTLINE = tuple(part / 255 for part in OUTLINE)
 
 
 def draw_preview(

@@ -1,6 +1,6 @@
 """Find the object that each prompt asks for, in windows that neighbours share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from samdomain_geo.ahead import read_ahead
 from samdomain_geo.raster import Scene
 from samdomain_geo.stretch import DISPLAY_RANGE, Stretch
 from samdomain_geo.vector import outline
-from samdomain_geo.windows import SharedWindow, share_windows
+from samdomain_geo.windows import SharedWindow
 
 # Windows encoded together: more saves nothing on a CPU and costs memory.
 _BATCH = 4
@@ -65,7 +65,11 @@ class _Chip:
 
 
 def find_objects(
-    sam: SamLike, scene: Scene, stretch: Stretch, boxes: NDArray[np.float64]
+    sam: SamLike,
+    scene: Scene,
+    stretch: Stretch,
+    boxes: NDArray[np.float64],
+    windows: Sequence[SharedWindow],
 ) -> Iterator[tuple[int, FoundObject]]:
     """Find one object for each box; objects come in the order of their windows.
 
@@ -77,11 +81,11 @@ def find_objects(
         scene: raster to look at.
         stretch: the scene's radiometric stretch.
         boxes: (N, 4) as left, top, right, bottom in pixels of the scene.
+        windows: where to look at which of the boxes; see `share_windows`.
 
     Returns:
         Iterator: index of the box, and what was found for it.
     """
-    windows = share_windows(boxes, scene.rows, scene.columns)
     chips = read_ahead(_read_chip(sam, scene, stretch, window) for window in windows)
     batch: list[_Chip] = []
     for chip in chips:

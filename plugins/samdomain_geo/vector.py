@@ -1,10 +1,6 @@
-"""Turn masks into polygons, measure them on the ellipsoid, and write them."""
+"""Turn masks into polygons in coordinates of a CRS."""
 
-from pathlib import Path
-
-import geopandas as gpd
 import numpy as np
-import pyogrio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
@@ -55,15 +51,3 @@ def simplified(geometry: BaseGeometry, tolerance: float) -> BaseGeometry:
     repaired = shapely.make_valid(simple, method="structure")
     parts = [part for part in shapely.get_parts(repaired) if part.geom_type == "Polygon"]
     return MultiPolygon(parts)
-
-
-def write_polygons(objects: gpd.GeoDataFrame, path: Path) -> None:
-    """Write objects as the layer `polygons` of a GeoPackage.
-
-    Args:
-        objects: rows with a polygon, several, or none.
-        path: file to write.
-    """
-    pyogrio.write_dataframe(
-        objects, path, driver="GPKG", layer="polygons", geometry_type="MultiPolygon"
-    )

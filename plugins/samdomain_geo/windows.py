@@ -22,14 +22,15 @@ class Sharing:
     All lengths are in longer sides of an object's box.
 
     Attributes:
-        context: side of the window of the object that it is made for: SAM needs to see what
-            the object is not.
+        contexts: sides of a window that are tried for the object that it is made for, the
+            first where nothing is gained by the others: SAM needs to see what the object is
+            not.
         widest: side of the widest window that an object may share.
         margin: least distance of a sharing object from the window's edges.
     """
 
-    context: float = 2.5
-    widest: float = 4.0
+    contexts: tuple[float, ...] = (2.5, 3.25, 4.0)
+    widest: float = 5.0
     margin: float = 0.25
 
 
@@ -95,18 +96,22 @@ class _Layout:
         self._sharing = sharing
 
     def placements(self, box: NDArray[np.float64]) -> list[Window]:
-        """Return windows of a box: in its middle first, then as far off as the margin allows."""
+        """Return windows of a box: near and around it first, wider and off its middle later."""
         left, top, right, bottom = box
         longer = max(right - left, bottom - top)
-        side = math.ceil(max(self._sharing.context * longer, _SMALLEST_SIDE))
-        slack_x = max(0.0, (side - (right - left)) / 2 - self._sharing.margin * longer)
-        slack_y = max(0.0, (side - (bottom - top)) / 2 - self._sharing.margin * longer)
+        margin = self._sharing.margin * longer
         x, y = (left + right) / 2, (top + bottom) / 2
-        return [
-            _square(x + dx * slack_x, y + dy * slack_y, side, self._rows, self._columns)
-            for dy in _STEPS
-            for dx in _STEPS
-        ]
+        windows: list[Window] = []
+        for context in self._sharing.contexts:
+            side = math.ceil(max(context * longer, _SMALLEST_SIDE))
+            slack_x = max(0.0, (side - (right - left)) / 2 - margin)
+            slack_y = max(0.0, (side - (bottom - top)) / 2 - margin)
+            windows += [
+                _square(x + dx * slack_x, y + dy * slack_y, side, self._rows, self._columns)
+                for dy in _STEPS
+                for dx in _STEPS
+            ]
+        return windows
 
     def members(self, window: Window, waiting: NDArray[np.bool_]) -> SharedWindow:
         """Return a window with those waiting boxes that may share it."""

@@ -6,11 +6,14 @@ from samdomain.sam import Sam
 from samdomain_geo.prompted import FoundObject, find_objects
 from samdomain_geo.raster import open_scene
 from samdomain_geo.stretch import Stretch
+from samdomain_geo.windows import share_windows
 
 
 def find(sam: Sam, path: object, boxes: list) -> list[FoundObject]:
     with open_scene(path) as opened:
-        found = dict(find_objects(sam, opened, Stretch.measure(opened), np.array(boxes, float)))
+        placed = np.array(boxes, float)
+        windows = share_windows(placed, opened.rows, opened.columns)
+        found = dict(find_objects(sam, opened, Stretch.measure(opened), placed, windows))
         return [found[i] for i in range(len(boxes))]
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,16 @@ from samdomain_geo.prompts import ObjectPrompts, PromptFile, place_prompts
 from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.record import Stopwatch, identify, write_record
 from samdomain_geo.stretch import Stretch
-from samdomain_geo.vector import write_polygons
+from samdomain_geo.vector_file import GEOPACKAGE, VectorFormat, format_named, write_polygons
+from samdomain_geo.windows import SharedWindow, share_windows
 
 logger = logging.getLogger(__name__)
 
-# run.json comes last: where it stands, the others are complete.
-RESULTS = ("instances.tif", "polygons.gpkg", "preview.png", "run.json")
+
+def results(vector: VectorFormat) -> tuple[str, ...]:
+    """Return the names of the files that a run writes, with polygons in a format."""
+    # run.json comes last: where it stands, the others are complete.
+    return ("instances.tif", vector.file_name, "polygons.qml", "preview.png", "run.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,19 +43,21 @@ class Segmentation:
 
     Attributes:
         folder: where the files are.
-        objects: the rows of `polygons.gpkg`, one for each prompt inside the scene.
+        objects: the rows of the file of polygons, one for each prompt inside the scene.
         record: the content of `run.json` that belongs to this run.
+        files: names of the files in the folder.
     """
 
     folder: Path
     objects: gpd.GeoDataFrame
     record: dict[str, Any]
+    files: tuple[str, ...]
 
     def summary(self) -> dict[str, Any]:
         """Return counts, seconds and the files that were written."""
         return {
             "folder": str(self.folder),
-            "files": ", ".join(RESULTS),
+            "files": ", ".join(self.files),
             "counts": self.record["counts"],
             "mean score": round(float(self.objects["score"].mean()), 3),
             "seconds": self.record["seconds"],
@@ -68,6 +75,8 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     bands: str | Sequence[int] | None = None,
     min_area: float = 0.0,
     simplify: float = 0.0,
+    regularize: bool = False,
+    format: str = GEOPACKAGE.extension,
     precision: Precision = "f32",
     overwrite: bool = False,
 ) -> Segmentation:
@@ -76,13 +85,15 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     Args:
         scene: raster to look at, anything that GDAL reads.
         prompts: vector file of boxes or polygons in any CRS; their bounds are the prompts.
-        out: folder for instances.tif, polygons.gpkg, preview.png and run.json.
+        out: folder for instances.tif, polygons.gpkg with its style, preview.png and run.json.
         layer: layer of the prompts, where their file has several.
         where: take only prompts that meet this condition, in OGR's SQL: "height > 3".
         weights: name of known weights (see samdomain weights list), or path of a checkpoint.
         bands: three bands, counted from 1, as red, green and blue: "4,3,2".
         min_area: drop parts of objects below this many square metres.
         simplify: drop vertices within this distance of the line, in units of the CRS.
+        regularize: straighten walls and square corners, for buildings; the raster keeps them.
+        format: format of the polygons: gpkg, parquet, fgb or geojson.
         precision: bf16 is about twice as fast where the processor knows it, and off by some
             percent.
         overwrite: replace earlier results in the folder.
@@ -92,6 +103,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
 
     Raises:
         InputError: an input or a flag cannot be used; nothing was written.
+        MissingExtraError: a library that a flag needs is not installed.
     """
     parameters = {
         "layer": layer,
@@ -99,20 +111,26 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         "bands": bands,
         "min_area": min_area,
         "simplify": simplify,
+        "regularize": regularize,
+        "format": format,
         "precision": precision,
     }
+    vector = format_named(format)
     clock = Stopwatch()
     with (
         open_scene(scene, _parse_bands(bands)) as opened,
-        output_folder(Path(out), RESULTS, overwrite=overwrite) as output,
+        output_folder(Path(out), results(vector), overwrite=overwrite) as output,
     ):
         ellipsoid = Ellipsoid.of(opened.crs)
-        shaping = _check_shaping(Shaping(min_area, simplify), ellipsoid)
+        vector.check(opened.crs)
+        shaping = Shaping(min_area, simplify, regularize)
+        shaping.check(ellipsoid)
         placed = place_prompts(PromptFile(Path(prompts), layer, where).read(), opened)
         sam = _load(weights, opened, precision)
         stretch = Stretch.measure(opened)
         clock.lap("prepare")
-        found = _find(sam, opened, stretch, placed)
+        windows = share_windows(placed.boxes, opened.rows, opened.columns)
+        found = _find(sam, opened, stretch, placed, windows)
         clock.lap("segment")
         objects = collect_objects(found, placed, opened, ellipsoid, shaping)
         record: dict[str, Any] = {
@@ -121,13 +139,13 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
             "engine": sam.engine,
             "parameters": parameters,
             "stretch": {"low": stretch.low, "high": stretch.high},
-            "counts": {**objects.counts(), "outside": placed.outside},
+            "counts": {**objects.counts(), "outside": placed.outside, "windows": len(windows)},
         }
-        _write(output, opened, stretch, objects, record)
+        _write(output, vector, opened, stretch, objects, record)
         clock.lap("write")
         record["seconds"] = clock.seconds
         write_record(output.path("run.json"), "segment", record)
-    return Segmentation(Path(out), objects.table, record)
+    return Segmentation(Path(out), objects.table, record, results(vector))
 
 
 def _parse_bands(bands: str | Sequence[int] | None) -> tuple[int, ...] | None:
@@ -142,15 +160,6 @@ def _parse_bands(bands: str | Sequence[int] | None) -> tuple[int, ...] | None:
         ) from error
 
 
-def _check_shaping(shaping: Shaping, ellipsoid: Ellipsoid | None) -> Shaping:
-    for name, value in (("--min-area", shaping.min_area), ("--simplify", shaping.simplify)):
-        if not 0 <= value < float("inf"):
-            raise InputError(f"{name} is {value}: give 0 or more")
-    if shaping.min_area and ellipsoid is None:
-        raise InputError("--min-area is in square metres, but the scene has no CRS to tell them")
-    return shaping
-
-
 def _load(weights: str, scene: Scene, precision: Precision) -> AcceleratedSam:
     sam = load_sam(weights)
     if len(scene.bands) != sam.spec.input_channels:
@@ -162,19 +171,28 @@ def _load(weights: str, scene: Scene, precision: Precision) -> AcceleratedSam:
 
 
 def _find(
-    sam: SamLike, scene: Scene, stretch: Stretch, prompts: ObjectPrompts
+    sam: SamLike,
+    scene: Scene,
+    stretch: Stretch,
+    prompts: ObjectPrompts,
+    windows: Sequence[SharedWindow],
 ) -> list[FoundObject]:
     hidden = True if logger.getEffectiveLevel() > logging.WARNING else None  # None: off a terminal
     found: dict[int, FoundObject] = {}
     with tqdm(desc="segment", total=len(prompts), unit="object", disable=hidden) as progress:
-        for index, one in find_objects(sam, scene, stretch, prompts.boxes):
+        for index, one in find_objects(sam, scene, stretch, prompts.boxes, windows):
             found[index] = one
             progress.update()
     return [found[index] for index in range(len(prompts))]
 
 
 def _write(
-    output: Output, scene: Scene, stretch: Stretch, objects: SceneObjects, record: dict[str, Any]
+    output: Output,
+    vector: VectorFormat,
+    scene: Scene,
+    stretch: Stretch,
+    objects: SceneObjects,
+    record: dict[str, Any],
 ) -> None:
     tags = {
         "scene": scene.path.name,
@@ -183,7 +201,7 @@ def _write(
         "weights_sha256": record["weights"]["sha256"],
     }
     write_instances(objects.shapes, scene, output.path("instances.tif"), tags)
-    write_polygons(objects.table, output.path("polygons.gpkg"))
+    write_polygons(objects.table, output.path(vector.file_name), datetime.now(UTC))
     title = f"{scene.path.name}: {len(objects.shapes)} objects for {len(objects.table)} prompts"
     draw_preview(
         scene,

@@ -22,14 +22,14 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def test_a_run_writes_its_four_files(
+def test_a_run_writes_its_files(
     scene: Path, boxes: Path, out: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """The command exits 0 and leaves a COG, polygons, a picture and a record."""
+    """The command exits 0 and leaves a COG, polygons with a style, a picture and a record."""
     assert run(scene, boxes, out, "--json") == 0
     assert json.loads(capsys.readouterr().out)["counts"]["objects"] == 3
     assert {p.name for p in out.iterdir()} == {
-        "instances.tif", "polygons.gpkg", "preview.png", "run.json",
+        "instances.tif", "polygons.gpkg", "polygons.qml", "preview.png", "run.json",
     }  # fmt: skip
     assert cog_validate(out / "instances.tif")[0]
 
@@ -61,10 +61,15 @@ def test_two_runs_are_equal(scene: Path, boxes: Path, tmp_path: Path) -> None:
 
 
 def test_the_order_of_objects_changes_nothing(scene: Path, boxes: Path, tmp_path: Path) -> None:
-    """An object comes out the same whichever others are asked for."""
-    together = segment(scene, prompts=boxes, out=tmp_path / "a", weights="tiny").objects
-    alone = segment(scene, prompts=boxes, where="name = 'b'", out=tmp_path / "b", weights="tiny")
-    assert alone.objects.geometry.iloc[0].symmetric_difference(together.geometry.iloc[1]).area < 1
+    """The same boxes in another order give the same outlines, each under its own name."""
+    gpd.read_file(boxes).iloc[::-1].to_file(tmp_path / "turned.gpkg")
+    plain = segment(scene, prompts=boxes, out=tmp_path / "a", weights="tiny").objects
+    turned = segment(
+        scene, prompts=tmp_path / "turned.gpkg", out=tmp_path / "b", weights="tiny"
+    ).objects
+    assert turned["name"].tolist() == ["c", "b", "a"]
+    by_name = turned.set_index("name").geometry.loc[plain["name"]]
+    assert all(one.equals(other) for one, other in zip(plain.geometry, by_name, strict=True))
 
 
 BAD_FLAGS: list[tuple[list[str], str]] = [
@@ -77,6 +82,7 @@ BAD_FLAGS: list[tuple[list[str], str]] = [
     (["--min-area", "-1"], "--min-area is -1"),
     (["--simplify", "inf"], "simplify"),
     (["--adapter", "x"], "--adapter"),
+    (["--format", "shp"], "known are gpkg, parquet, fgb, geojson"),
 ]
 
 
