@@ -144,8 +144,3 @@ def test_the_list_says_how_to_get_what_is_absent(cache: Path) -> None:
     told = verbs.list_weights()["sam_vit_b"]
     assert told["file"].startswith("absent: samdomain weights fetch sam_vit_b")
     assert told["input"] == "1024 px"
-
-
-def test_every_registered_file_has_a_digest() -> None:
-    """No published file is taken on trust."""
-    assert all(len(entry.sha256) == 64 for entry in REGISTRY.values())
