@@ -1,7 +1,6 @@
 """Write a folder of results so that nothing half-written ever carries a final name."""
 
 import errno
-import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -9,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from samdomain.errors import InputError, StoppedError
+from samdomain.errors import InputError, SamDomainError, StoppedError
 
-logger = logging.getLogger(__name__)
+_FULL = ("disk is full", "no space left")
+_LEAST_FREE = 1 << 20  # bytes; below it no result of ours finds room
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,10 @@ def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Ite
     try:
         yield output
         _publish(output)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except SamDomainError:
+        raise
+    except Exception as error:
+        if _is_full(folder, error):
             raise StoppedError(
                 f"the disk of {folder} is full; nothing was kept: free space and run again"
             ) from error
@@ -83,6 +85,14 @@ def _make(folder: Path) -> list[Path]:
         _remove_empty(missing)
         raise InputError(f"{folder} cannot be made: {error.strerror}") from error
     return missing
+
+
+def _is_full(folder: Path, error: Exception) -> bool:
+    # GDAL and SQLite tell of a full disk in errors of their own, or only by failing; and what
+    # they take back on failure leaves room again.
+    told = isinstance(error, OSError) and error.errno == errno.ENOSPC
+    told |= any(words in str(error).lower() for words in _FULL)
+    return told or shutil.disk_usage(folder).free < _LEAST_FREE
 
 
 def _publish(output: Output) -> None:

@@ -95,14 +95,16 @@ class Scene:
         rows, columns = shape or (round(window.height), round(window.width))
         how = {"window": window, "resampling": Resampling.average}
         try:
-            pixels = self.dataset.read(
+            stored = self.dataset.read(
                 list(self.bands), out_shape=(len(self.bands), rows, columns), **how
-            ).astype(np.float32)
+            )
             valid = self.dataset.dataset_mask(out_shape=(rows, columns), window=window) > 0
         except RasterioError as error:
             raise InputError(
                 f"{self.path} cannot be read at {_told(window)}: the file is cut off or damaged"
             ) from error
+        with np.errstate(over="ignore"):  # too large for float32 is infinite, and so not valid
+            pixels = stored.astype(np.float32)
         return pixels, valid & np.isfinite(pixels).all(axis=0)
 
     def thumbnail(self, side: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -155,6 +157,8 @@ def open_scene(path: str | Path, bands: Sequence[int] | None = None) -> Iterator
             ) from error
     with dataset:
         scene = Scene(Path(where), dataset, _choose_bands(dataset, bands, where))
+        if scene.dtype.startswith("complex"):
+            raise InputError(f"{where} holds complex numbers: give their amplitudes as a raster")
         _probe(scene)
         yield scene
 

@@ -1,5 +1,7 @@
 import errno
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,6 +58,21 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
     """ENOSPC stops the run with advice, and leaves nothing behind."""
     with pytest.raises(StoppedError, match=r"disk of .* is full"):
         fail(tmp_path / "out", OSError(errno.ENOSPC, "No space left on device"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_told_whatever_the_library_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GDAL's own error on a disk without room is a full disk, on one with room it is not."""
+    with pytest.raises(StoppedError, match="is full"):
+        fail(tmp_path / "out", RuntimeError("failed to execute insert : database or disk is full"))
+    error = RuntimeError("write failed")
+    with pytest.raises(RuntimeError, match="write failed"):
+        fail(tmp_path / "out", error)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(StoppedError, match="free space and run again"):
+        fail(tmp_path / "out", error)
     assert not (tmp_path / "out").exists()
 
 

@@ -64,6 +64,22 @@ def test_a_large_scene_without_overviews_is_sampled_in_windows(write_scene) -> N
     assert 0.3 < (sample == 7).mean() < 0.7
 
 
+def test_values_beyond_float32_are_not_valid(write_scene) -> None:
+    """A 64-bit value that float32 cannot hold is left out like nodata."""
+    pixels = np.ones((3, 4, 4))
+    pixels[0, 0, 0] = 1e300
+    with open_scene(write_scene(pixels)) as opened:
+        _, valid = opened.read(Window(0, 0, 4, 4))
+    assert (~valid).sum() == 1
+
+
+def test_complex_numbers_are_refused(write_scene) -> None:
+    """A radar scene of complex numbers is no picture."""
+    path = write_scene(np.ones((3, 4, 4), np.complex64))
+    with pytest.raises(InputError, match="amplitudes"), open_scene(path):
+        pass
+
+
 def truncated(path: Path) -> Path:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 2 // 3])
