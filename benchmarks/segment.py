@@ -1,20 +1,22 @@
 """Measure `samdomain segment` on drone imagery with mapped buildings.
 
-    python benchmarks/segment.py [A20 A21]
+    python benchmarks/segment.py [CELL ...]      as A21-shipped; all that are missing by default
 
 For each scene the bounds of the mapped buildings are the prompts, with default flags. The mean
 IoU of the returned with the mapped polygons is over buildings wholly inside the scene. Beside
 the run as it ships stand, in the same process: the bare boxes, one window for each object, and
 the encoder in plain torch. Times are wall seconds of this machine: compare them with one another
-only. The result goes to benchmarks/results/segment.json.
+only. Each cell is a file in benchmarks/results/segment, written as it ends; a cell that is there
+is not run again.
 """
 
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,39 +33,37 @@ from samdomain.acceleration.engines import TorchEngine
 from samdomain_geo import segment
 from samdomain_geo.windows import Sharing, share_windows
 
-RESULT = Path(__file__).parent / "results" / "segment.json"
+RESULTS = Path(__file__).parent / "results" / "segment"
 BUILDINGS = FOLDER / "kampala" / "buildings.geojson"
 SCENES = ("A20", "A21")
 ALONE = Sharing(contexts=(2.5,), widest=2.5, margin=0.75)
 
 
 def main() -> None:
-    """Measure the parts, then each scene, and write the result."""
-    result: dict[str, Any] = {"torch": torch.__version__, "threads": torch.get_num_threads()}
-    result["parts"] = parts = measure_parts()
-    result["scenes"] = {}
-    for name in sys.argv[1:] or SCENES:
-        scene = FOLDER / "kampala" / f"{name}.tif"
-        shipped = run(scene)
-        with one_window_each():
-            alone = run(scene)
-        with plain_torch():
-            plain = run(scene)
-        model = shipped["windows"] * parts["encode_s"] + shipped["objects"] * parts["decode_s"]
-        result["scenes"][name] = {
-            "shipped": shipped,
-            "one_window_each": alone,
-            "plain_torch": plain,
-            "plain_torch_to_shipped_seconds": round(plain["seconds"] / shipped["seconds"], 2),
-            "seconds_over_the_network_alone": round(shipped["seconds"] / model, 2),
-        }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
-    print(RESULT.read_text())
+    """Measure the cells that are named, or all that are missing."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    variants = {
+        "shipped": nullcontext,
+        "one_window_each": one_window_each,
+        "plain_torch": plain_torch,
+    }
+    cells = {"parts": measure_parts} | {
+        f"{scene}-{name}": partial(run, FOLDER / "kampala" / f"{scene}.tif", variant)
+        for name, variant in variants.items()
+        for scene in SCENES
+    }
+    for name in sys.argv[1:] or cells:
+        path = RESULTS / f"{name}.json"
+        if path.exists() and not sys.argv[1:]:
+            continue
+        result = {"torch": torch.__version__, "threads": torch.get_num_threads(), **cells[name]()}
+        path.write_text(json.dumps(result, indent=2) + "\n")
+        print(name, path.read_text())
 
 
-def run(scene: Path) -> dict[str, Any]:
-    """Segment one scene and compare its polygons with the map."""
-    with tempfile.TemporaryDirectory() as folder:
+def run(scene: Path, variant: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
+    """Segment one scene in a variant and compare its polygons with the map."""
+    with tempfile.TemporaryDirectory() as folder, variant():
         start = time.perf_counter()
         result = segment(scene, prompts=BUILDINGS, out=Path(folder) / "out")
         seconds = time.perf_counter() - start
