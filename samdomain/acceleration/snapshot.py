@@ -90,7 +90,7 @@ def accelerate(sam: Sam, precision: Precision = "f32") -> AcceleratedSam:
 
     Args:
         sam: model as it stands; later changes to it do not reach the snapshot.
-        precision: "f32", or "bf16", which is about twice as fast and off by some percent.
+        precision: "f32", or "bf16": faster where the processor knows it, and less exact.
 
     Raises:
         InputError: the precision is unknown.

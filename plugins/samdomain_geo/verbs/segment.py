@@ -94,8 +94,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         simplify: drop vertices within this distance of the line, in units of the CRS.
         regularize: straighten walls and square corners, for buildings; the raster keeps them.
         format: format of the polygons: gpkg, parquet, fgb or geojson.
-        precision: bf16 is about twice as fast where the processor knows it, and off by some
-            percent.
+        precision: f32, or bf16: faster where the processor knows it, and less exact.
         overwrite: replace earlier results in the folder.
 
     Returns:
@@ -141,7 +140,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
             "stretch": {"low": stretch.low, "high": stretch.high},
             "counts": {**objects.counts(), "outside": placed.outside, "windows": len(windows)},
         }
-        _write(output, vector, opened, stretch, objects, record)
+        _write(output, vector, opened, stretch, ellipsoid, objects, record)
         clock.lap("write")
         record["seconds"] = clock.seconds
         write_record(output.path("run.json"), "segment", record)
@@ -191,6 +190,7 @@ def _write(
     vector: VectorFormat,
     scene: Scene,
     stretch: Stretch,
+    ellipsoid: Ellipsoid | None,
     objects: SceneObjects,
     record: dict[str, Any],
 ) -> None:
@@ -208,6 +208,6 @@ def _write(
         stretch,
         [shape.outline for shape in objects.shapes],
         title,
-        Ellipsoid.of(scene.crs),
+        ellipsoid,
         output.path("preview.png"),
     )
