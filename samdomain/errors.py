@@ -2,6 +2,8 @@
 
     SamDomainError                          exit 1
     ├── InputError          (ValueError)    exit 2   what was given is wrong; nothing was done
+    │   ├── InjectionError                           an adaptation the model cannot take
+    │   ├── MergeError                               an adaptation no plain weights equal
     │   ├── PromptError                              a prompt the weights cannot take
     │   └── WeightsError                             unknown, missing, altered or unsafe weights
     ├── MissingExtraError   (ImportError)   exit 2   an optional part is not installed
@@ -24,6 +26,14 @@ class InputError(SamDomainError, ValueError):
     """Raised when a file, a flag or an argument cannot be used as it was given."""
 
     exit_code = 2
+
+
+class InjectionError(InputError):
+    """Raised when an injection matches nothing in a model, or does not fit what it matches."""
+
+
+class MergeError(InputError):
+    """Raised when an injection cannot be folded into the weights of the base."""
 
 
 class PromptError(InputError):

@@ -104,3 +104,15 @@ class Sam(nn.Module, SamLike):
         self.mask_decoder = mask_decoder
         self.spec = spec
         self.weights_sha256 = weights_sha256
+
+    def train(self, mode: bool = True) -> "Sam":  # noqa: FBT001, FBT002 - torch's own signature
+        """Switch between training and evaluation, as `torch.nn.Module.train`.
+
+        Batch normalisations whose parameters are frozen stay in evaluation: their running
+        statistics would otherwise drift away from the weights that were trained with them.
+        """
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+                module.eval()
+        return self

@@ -1,0 +1,179 @@
+"""What an injection is: a change to a SAM, stated as a value, that leaves a record."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from samdomain.errors import InjectionError, MergeError
+from samdomain.modules import freeze, swap
+from samdomain.sam import Sam
+
+# Travels with the model through copies and pickles; a plain attribute, so that no key of the
+# state dict changes.
+_RECORD = "samdomain_injections"
+
+
+@dataclass(frozen=True)
+class Injection(ABC):
+    """State a change to a SAM; calling it on a model makes the change in the model itself.
+
+    Subclasses are frozen dataclasses whose fields are values that JSON can hold: the same
+    object stands in a training config, in an adapter's file and in its model card.
+
+    Attributes:
+        kind: name of the injection in files, as "lora".
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def replacements(self, sam: Sam) -> Mapping[str, nn.Module]:
+        """Make the modules that take the place of the model's own, by dotted name.
+
+        The model is not changed. A replacement keeps every key of the state dict that the
+        replaced module had, shares its parameters, and computes the same until it is trained.
+
+        Raises:
+            InjectionError: nothing in the model matches, or it does not fit.
+        """
+
+    def __call__(self, sam: Sam) -> "Injected":
+        """Change a model; see `inject`."""
+        return inject(sam, self)
+
+
+class InjectedModule(nn.Module):
+    """Stand in the place of a module of the base, with parameters of its own beside it."""
+
+    def merged(self) -> nn.Module:
+        """Return a plain module of the base's kind that computes the same.
+
+        Raises:
+            MergeError: no plain module does; the message says why.
+        """
+        raise MergeError(f"{type(self).__name__} depends on its input: no plain module equals it")
+
+
+@dataclass(frozen=True)
+class Injected:
+    """What an injection did to a model.
+
+    Attributes:
+        injection: what was asked for.
+        modules: dotted names of the modules that it replaced, in the model's order.
+        added: keys of the state dict that it added.
+    """
+
+    injection: Injection
+    modules: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+def inject(sam: Sam, injection: Injection) -> Injected:
+    """Put an injection's modules into a model, and record it.
+
+    The first injection freezes the base; what shall train beside the injections is named
+    afterwards. The model's output stays as it was until something is trained, and a plain
+    checkpoint of the base still loads with `strict=False`.
+
+    Args:
+        sam: model to change.
+        injection: what to put in.
+
+    Returns:
+        Injected: what was touched; also kept with the model, see `injections`.
+
+    Raises:
+        InjectionError: nothing matched, a module was injected before, or it does not fit. The
+            model is as it was.
+    """
+    replacements = dict(injection.replacements(sam))
+    if not replacements:
+        raise InjectionError(
+            f"{injection} matches no module of {sam.spec.name!r}: list them with named_modules()"
+        )
+    modules = dict(sam.named_modules())
+    if taken := [name for name in replacements if isinstance(modules[name], InjectedModule)]:
+        raise InjectionError(
+            f"{taken[0]!r} holds a {type(modules[taken[0]]).__name__} already: merge it first, "
+            "or load the base again"
+        )
+    before = set(sam.state_dict())
+    if not injections(sam):
+        freeze(sam)
+    for name, module in replacements.items():
+        swap(sam, name, module.train(modules[name].training))
+    added = tuple(key for key in sam.state_dict() if key not in before)
+    record = Injected(injection, tuple(replacements), added)
+    setattr(sam, _RECORD, (*injections(sam), record))
+    return record
+
+
+def injections(sam: nn.Module) -> tuple[Injected, ...]:
+    """Return what was injected into a model, first to last."""
+    return getattr(sam, _RECORD, ())
+
+
+def adapted_state(sam: Sam) -> dict[str, Tensor]:
+    """Return what tells an adapted model from its base: the content of an adapter file.
+
+    These are the tensors that injections added, the base's parameters that train, and the
+    running statistics of normalisations whose parameters train.
+    """
+    added = {key for record in injections(sam) for key in record.added}
+    trained = {name for name, one in sam.named_parameters() if one.requires_grad}
+    owners = {name.rpartition(".")[0] for name in trained}
+    buffers = {name for name, _ in sam.named_buffers() if name.rpartition(".")[0] in owners}
+    wanted = added | trained | buffers
+    return {key: value for key, value in sam.state_dict().items() if key in wanted}
+
+
+def merge(sam: Sam) -> Sam:
+    """Fold every injection into the base's weights, in the model itself.
+
+    Returns:
+        Sam: the same model, of the base's own modules only.
+
+    Raises:
+        MergeError: an injection cannot be folded; all that cannot are named, and the model
+            is as it was.
+    """
+    plain, refused = _folded(sam)
+    if refused:
+        listed = "; ".join(f"{name}: {why}" for name, why in refused.items())
+        raise MergeError(f"the model cannot be merged, keep it with its adapter: {listed}")
+    _put_back(sam, plain)
+    setattr(sam, _RECORD, ())
+    return sam
+
+
+def fold(sam: Sam) -> tuple[str, ...]:
+    """Fold what can be folded into the base's weights, in the model itself.
+
+    Returns:
+        tuple: names of the modules that stay because they cannot be folded.
+    """
+    plain, refused = _folded(sam)
+    _put_back(sam, plain)
+    return tuple(refused)
+
+
+def _folded(sam: Sam) -> tuple[dict[str, nn.Module], dict[str, str]]:
+    plain: dict[str, nn.Module] = {}
+    refused: dict[str, str] = {}
+    for name, module in sam.named_modules():
+        if isinstance(module, InjectedModule):
+            try:
+                plain[name] = module.merged()
+            except MergeError as error:
+                refused[name] = str(error)
+    return plain, refused
+
+
+def _put_back(sam: Sam, plain: Mapping[str, nn.Module]) -> None:
+    modules = dict(sam.named_modules())
+    for name, module in plain.items():
+        swap(sam, name, module.train(modules[name].training))
