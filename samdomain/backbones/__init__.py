@@ -23,11 +23,13 @@ class Backbone:
         build: makes the model with random weights for a spec, which is this one or
             `spec.at(input_size)`; the state dict has the same shapes at every size.
         read: renames the keys of a published state dict to those of the model.
+        write: renames them back.
     """
 
     spec: SamSpec
     build: Callable[[SamSpec], Sam]
     read: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
+    write: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
 
 def _tiny_vit(spec: SamSpec, shape: tiny_vit.TinyViTShape, mlp_dim: int = 2048) -> Backbone:
@@ -35,6 +37,7 @@ def _tiny_vit(spec: SamSpec, shape: tiny_vit.TinyViTShape, mlp_dim: int = 2048) 
         spec,
         partial(tiny_vit.build_tiny_vit_sam, shape=shape, mlp_dim=mlp_dim),
         tiny_vit.from_published,
+        tiny_vit.to_published,
     )
 
 

@@ -187,6 +187,7 @@ _RENAMED = (
     (re.compile(r"\blayers\."), "stages."),
     (re.compile(r"\.c\."), ".conv."),
 )
+_SEQUENCE = {"1": "patch_embed.seq.0.", "2": "patch_embed.seq.2."}
 # MobileSAM's file still carries the classification head that SAM never runs.
 _UNUSED = ("image_encoder.norm_head.", "image_encoder.head.")
 
@@ -203,3 +204,21 @@ def _timm_key(key: str) -> str:
     for pattern, name in _RENAMED:
         key = pattern.sub(name, key)
     return key
+
+
+def to_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the keys of this module to those of a MobileSAM or LiteMedSAM checkpoint."""
+    return {_published_key(key): tensor for key, tensor in state.items()}
+
+
+def _published_key(key: str) -> str:
+    if not key.startswith("image_encoder."):
+        return key
+    key = re.sub(r"\bpatch_embed\.conv([12])\.", lambda m: _SEQUENCE[m[1]], key)
+    key = key.replace(".conv.", ".c.")
+    return re.sub(r"\bstages\.(\d+)\.(downsample\.)?", _published_stage, key)
+
+
+def _published_stage(match: re.Match[str]) -> str:
+    number, downsample = match.groups()
+    return f"layers.{int(number) - 1}.{downsample}" if downsample else f"layers.{number}."

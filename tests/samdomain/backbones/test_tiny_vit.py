@@ -10,6 +10,7 @@ from samdomain.backbones.tiny_vit import (
     TinyViT,
     build_tiny_vit_sam,
     from_published,
+    to_published,
 )
 from samdomain.sam import Prompts, Sam, decode, encode
 
@@ -105,3 +106,13 @@ def test_litemedsam_equals_the_wheels_own_model(litemedsam: Sam, tmp_path: objec
         embedding = encode(litemedsam, pixels[0], (0.0, 1.0))
         ours = decode(litemedsam, embedding, Prompts(boxes=box)).low_res
     assert (ours - masks).abs().max() < 1e-4 * masks.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape"), [(LITEMEDSAM_SPEC, LITEMEDSAM_SHAPE), (MOBILE_SAM_SPEC, MOBILE_SAM_SHAPE)]
+)
+def test_keys_are_written_as_they_were_published(spec: object, shape: object) -> None:
+    """What is merged goes back into the layout that the base came in."""
+    with torch.device("meta"):
+        state = build_tiny_vit_sam(spec, shape).state_dict()
+    assert to_published(state).keys() == published(state).keys()

@@ -1,0 +1,180 @@
+"""Read an adapter folder, prove that it is whole, and put it onto its base."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from samdomain.adapter_file.description import Adapter
+from samdomain.adapter_file.saving import DESCRIPTION, HEAD, PEFT_CONFIG, PEFT_TENSORS, TENSORS
+from samdomain.errors import InputError, WeightsError
+from samdomain.injection import injections
+from samdomain.lora.peft_format import from_peft
+from samdomain.modules import freeze
+from samdomain.sam import Sam
+from samdomain.weights import load_sam, sha256
+
+# Keys that a message names, so that it stays one line.
+_NAMED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedAdapter:
+    """A base with an adapter on it.
+
+    Attributes:
+        sam: the adapted model, on the CPU and in eval mode.
+        adapter: what the adapter says of itself; None for a folder that peft wrote.
+        head: a recipe's own tensors, by their names in its head.
+    """
+
+    sam: Sam
+    adapter: Adapter | None
+    head: Mapping[str, Tensor]
+
+
+def read_adapter(folder: str | Path) -> Adapter:
+    """Read what an adapter says of itself, without its tensors or its base.
+
+    Raises:
+        InputError: the folder holds no adapter, or one of a newer release.
+    """
+    path = Path(folder) / DESCRIPTION
+    if not path.is_file():
+        raise InputError(
+            f"{folder} is no adapter folder: it has no {DESCRIPTION}; "
+            "samdomain adapter list names those that are installed"
+        )
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}): get the adapter again") from error
+    if not isinstance(values, Mapping):
+        raise InputError(f"{path} holds no description: get the adapter again")
+    return Adapter.from_json(values)
+
+
+def load_adapter(folder: str | Path, sam: Sam | None = None) -> LoadedAdapter:
+    """Put an adapter onto its base, ready to run or to train on.
+
+    What the adapter trained trains again, everything else is frozen. Nothing is downloaded.
+
+    Args:
+        folder: folder that `save_adapter` wrote, or peft for a model of ours.
+        sam: base to put it onto, in itself; by default the base that the adapter names is
+            loaded. A folder that peft wrote names none.
+
+    Raises:
+        InputError: the folder is incomplete, altered, or belongs to another base; the message
+            says what to do.
+        WeightsError: the base is not on this machine.
+    """
+    folder = Path(folder)
+    if not (folder / DESCRIPTION).exists() and (folder / PEFT_CONFIG).exists():
+        return _load_from_peft(folder, sam)
+    adapter = read_adapter(folder)
+    for name, digest in adapter.files.items():
+        _check_file(folder / name, digest)
+    base = _load_base(adapter) if sam is None else sam
+    _check_base(adapter, base, folder)
+    freeze(base)
+    for injection in adapter.injections:
+        injection(base)
+    state = _read(folder / TENSORS) if TENSORS in adapter.files else {}
+    head = {k.removeprefix(HEAD): one for k, one in state.items() if k.startswith(HEAD)}
+    own = {name: one for name, one in state.items() if not name.startswith(HEAD)}
+    if PEFT_TENSORS in adapter.files:
+        own |= from_peft(base, _read(folder / PEFT_TENSORS))
+    _apply(base, own, folder)
+    if base.spec != adapter.spec:
+        raise InputError(
+            f"the adapter {folder} was trained for {adapter.spec}, but this model is "
+            f"{base.spec}: load the base with input_size={adapter.spec.input_size}"
+        )
+    return LoadedAdapter(base.eval(), adapter, head)
+
+
+def _load_base(adapter: Adapter) -> Sam:
+    return load_sam(adapter.base.name, input_size=adapter.spec.input_size)
+
+
+def _check_base(adapter: Adapter, sam: Sam, folder: Path) -> None:
+    base = adapter.base
+    if injections(sam):
+        raise InputError("the model is adapted already: load its base again, or merge it first")
+    if (sam.spec.name, sam.weights_sha256) != (base.name, base.sha256):
+        raise InputError(
+            f"the adapter {folder} belongs to {base.name!r} (SHA-256 {base.sha256[:12]}...), this "
+            f"model is {sam.spec.name!r} ({sam.weights_sha256[:12]}...): load that base"
+        )
+
+
+def _check_file(path: Path, digest: str) -> None:
+    pickled = path.with_suffix(".bin")
+    if not path.is_file() and pickled.exists():
+        raise WeightsError(
+            f"{pickled} is a pickle, which could run code: get the adapter as {path.name}"
+        )
+    if not path.is_file():
+        raise InputError(f"{path} is missing: get the adapter again")
+    if sha256(path) != digest:
+        raise WeightsError(f"{path} was cut off or altered: get the adapter again")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"{path} is no safetensors file, it may be cut off or a pickle: {error}"
+        ) from error
+
+
+def _apply(sam: Sam, state: Mapping[str, Tensor], folder: Path) -> None:
+    """Copy an adapter's tensors into a model that its injections stand in."""
+    current = sam.state_dict()
+    added = {key for record in injections(sam) for key in record.added}
+    if missing := sorted(added - state.keys()):
+        raise InputError(f"{folder} lacks {_told(missing)}: get the adapter again")
+    if unexpected := sorted(state.keys() - current.keys()):
+        raise InputError(
+            f"{folder} holds {_told(unexpected)}, which {sam.spec.name!r} does not have: "
+            "is it an adapter of another base?"
+        )
+    for name, tensor in state.items():
+        if tensor.shape != current[name].shape:
+            raise InputError(
+                f"{folder}: {name!r} is {tuple(tensor.shape)}, the model's is "
+                f"{tuple(current[name].shape)}: the adapter has another rank or another base"
+            )
+    sam.load_state_dict(dict(state), strict=False)
+    for name, parameter in sam.named_parameters():
+        if name in state:
+            parameter.requires_grad_(True)
+
+
+def _told(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:_NAMED])) + (", ..." if len(names) > _NAMED else "")
+
+
+def _load_from_peft(folder: Path, sam: Sam | None) -> LoadedAdapter:
+    if sam is None:
+        raise InputError(
+            f"{folder} was written by peft, which names no base: pass the model that it belongs "
+            "to, as load_adapter(folder, load_sam('sam_vit_b'))"
+        )
+    if injections(sam):
+        raise InputError("the model is adapted already: load its base again, or merge it first")
+    path = folder / PEFT_TENSORS
+    if not path.is_file() and path.with_suffix(".bin").exists():
+        raise WeightsError(
+            f"{path.with_suffix('.bin')} is a pickle, which could run code: save the adapter "
+            "again with safe_serialization=True"
+        )
+    config = json.loads((folder / PEFT_CONFIG).read_text())
+    _apply(sam, from_peft(sam, _read(path), config), folder)
+    return LoadedAdapter(sam.eval(), None, {})
