@@ -10,8 +10,6 @@ only. Each cell is a file in benchmarks/results/segment, written as it ends; a c
 is not run again.
 """
 
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ import geopandas as gpd
 import numpy as np
 import shapely
 import torch
+from grid import run_grid
 from real_data import FOLDER
 
 from samdomain import Prompts, accelerate, decode, encode, load_sam
@@ -33,7 +32,6 @@ from samdomain.acceleration.engines import TorchEngine
 from samdomain_geo import segment
 from samdomain_geo.windows import Sharing, share_windows
 
-RESULTS = Path(__file__).parent / "results" / "segment"
 BUILDINGS = FOLDER / "kampala" / "buildings.geojson"
 SCENES = ("A20", "A21")
 ALONE = Sharing(contexts=(2.5,), widest=2.5, margin=0.75)
@@ -41,7 +39,6 @@ ALONE = Sharing(contexts=(2.5,), widest=2.5, margin=0.75)
 
 def main() -> None:
     """Measure the cells that are named, or all that are missing."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
     variants = {
         "shipped": nullcontext,
         "one_window_each": one_window_each,
@@ -52,13 +49,7 @@ def main() -> None:
         for name, variant in variants.items()
         for scene in SCENES
     }
-    for name in sys.argv[1:] or cells:
-        path = RESULTS / f"{name}.json"
-        if path.exists() and not sys.argv[1:]:
-            continue
-        result = {"torch": torch.__version__, "threads": torch.get_num_threads(), **cells[name]()}
-        path.write_text(json.dumps(result, indent=2) + "\n")
-        print(name, path.read_text())
+    run_grid("segment", cells)
 
 
 def run(scene: Path, variant: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:

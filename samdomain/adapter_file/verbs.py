@@ -32,7 +32,9 @@ def show_adapter(adapter: str) -> Facts:
     """
     folder = find_adapter(adapter)
     described = read_adapter(folder)
-    size = sum((folder / name).stat().st_size for name in described.files if (folder / name).exists())
+    size = sum(
+        (folder / name).stat().st_size for name in described.files if (folder / name).exists()
+    )
     values = described.to_json()
     return Facts({"folder": str(folder), "bytes": size, **values})
 

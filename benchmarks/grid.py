@@ -1,0 +1,46 @@
+"""Run the cells of a benchmark, one JSON file each, and only those that are missing."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+Cell = Callable[[], Mapping[str, Any]]
+
+
+def run_grid(name: str, cells: Mapping[str, Cell]) -> None:
+    """Measure the cells that the command line names, or all that are missing.
+
+    Args:
+        name: folder of the results, beside this file.
+        cells: what to measure, by the name of its file.
+    """
+    folder = Path(__file__).parent / "results" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = sys.argv[1:]
+    if unknown := set(chosen) - cells.keys():
+        sys.exit(f"no cell {', '.join(sorted(unknown))}: there are {', '.join(cells)}")
+    for cell in chosen or cells:
+        path = folder / f"{cell}.json"
+        if path.exists() and not chosen:
+            continue
+        result = {**machine(), **cells[cell]()}
+        scratch = path.with_suffix(".part")
+        scratch.write_text(json.dumps(result, indent=2) + "\n")
+        scratch.replace(path)
+        print(cell, path.read_text())
+
+
+def machine() -> dict[str, Any]:
+    """Tell what the figures depend on beside the code."""
+    return {
+        "torch": torch.__version__,
+        "samdomain": version("samdomain"),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+    }
