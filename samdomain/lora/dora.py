@@ -25,7 +25,7 @@ class DoRALayer(LoRALayer):
 
     def _take(self, base: Layer, updates: Mapping[str, LowRank]) -> None:
         super()._take(base, updates)
-        lengths = _lengths(self.weight.detach())
+        lengths = row_lengths(self.weight.detach())
         self.magnitudes = nn.ParameterDict(
             {
                 name: nn.Parameter(one.rows.of(lengths, -1).flatten().clone())
@@ -46,7 +46,7 @@ class DoRALayer(LoRALayer):
 
     def gain(self, weight: Tensor) -> Tensor:
         """Return what each row of the updated weight is scaled by; 1 for other rows."""
-        lengths = _lengths(weight.detach())
+        lengths = row_lengths(weight.detach())
         gain = torch.ones_like(lengths)
         for name, update in self.updates().items():
             rows = update.rows.of(lengths, -1)
@@ -77,7 +77,8 @@ class DoRAConv2d(DoRALayer, LoRAConv2d):
         return self._conv_forward(input, self.weight, None)
 
 
-def _lengths(weight: Tensor) -> Tensor:
+def row_lengths(weight: Tensor) -> Tensor:
+    """Return the Euclidean length of each row of a weight (out, ...)."""
     return weight.flatten(1).norm(dim=1)
 
 

@@ -1,7 +1,7 @@
 """LoRA as a value: which parts of a SAM get it, and how large."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypedDict, Unpack
 
@@ -49,10 +49,10 @@ class LoRA(Injection):
     """
 
     kind: ClassVar[str] = "lora"
-    parts: tuple[str, ...] = QUERIES_AND_VALUES
+    parts: Sequence[str] = QUERIES_AND_VALUES
     rank: int = 4
-    alpha: float | None = None
-    dropout: float = 0.0
+    alpha: float | int | None = None
+    dropout: float | int = 0.0
     rslora: bool = False
     dora: bool = False
     last: int | None = None
@@ -128,7 +128,7 @@ class ConvLoRA(LoRA):
     """
 
     kind: ClassVar[str] = "conv_lora"
-    scales: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    scales: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8)
 
     def __post_init__(self) -> None:
         """Refuse what has no image below it, or no meaning here."""
@@ -150,8 +150,8 @@ class ConvLoRA(LoRA):
 class LoRAOptions(TypedDict, total=False):
     """Further fields of `LoRA`, all optional."""
 
-    alpha: float | None
-    dropout: float
+    alpha: float | int | None
+    dropout: float | int
     rslora: bool
     dora: bool
     last: int | None
