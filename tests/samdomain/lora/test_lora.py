@@ -80,7 +80,7 @@ def test_queries_and_values_are_updated_and_keys_are_not(base: Sam) -> None:
 
 
 def test_an_update_is_up_times_down_times_scale() -> None:
-    """alpha / rank scales B A; rsLoRA divides by the root of the rank."""
+    """Alpha / rank scales B A; rsLoRA divides by the root of the rank."""
     assert LoRA(rank=4).scale == 1
     assert LoRA(rank=4, alpha=8).scale == 2
     assert LoRA(rank=4, alpha=8, rslora=True).scale == 4
