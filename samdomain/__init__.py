@@ -6,8 +6,10 @@ The road from pixels to masks, each step a free function over a model:
     embedding = encode(sam, pixels)                 the costly step, once an image
     prediction = decode(sam, embedding, prompts)    any number of times, differentiable
     fast = accelerate(sam)                          a frozen snapshot for inference
+    add_lora(sam)                                   trains a small part, silent at the start
 
-Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`, `modules`, `door` (where
+Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`, `modules`, `parts` (where
+they lie in a SAM), `injection` and `lora` (adaptation), `policies` (what trains), `door` (where
 plugins come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for
 remote sensing, `samdomain_med` for medical images.
 """
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from samdomain.acceleration import accelerate
     from samdomain.door import Domain, domain, domains
     from samdomain.errors import SamDomainError
+    from samdomain.injection import merge
+    from samdomain.lora import add_lora
+    from samdomain.lora.peft_tuner import add_peft
+    from samdomain.policies import trainable_parameters
     from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode, pyramid
     from samdomain.weights import load_sam
 
@@ -32,12 +38,16 @@ __all__ = [
     "SamDomainError",
     "SamSpec",
     "accelerate",
+    "add_lora",
+    "add_peft",
     "decode",
     "domain",
     "domains",
     "encode",
     "load_sam",
+    "merge",
     "pyramid",
+    "trainable_parameters",
 ]
 
 # Names resolve on first use, so that `import samdomain` costs next to nothing.
@@ -49,12 +59,16 @@ _ROOMS = {
     "SamDomainError": "errors",
     "SamSpec": "sam",
     "accelerate": "acceleration",
+    "add_lora": "lora",
+    "add_peft": "lora.peft_tuner",
     "decode": "sam",
     "domain": "door",
     "domains": "door",
     "encode": "sam",
     "load_sam": "weights",
+    "merge": "injection",
     "pyramid": "sam",
+    "trainable_parameters": "policies",
 }
 
 

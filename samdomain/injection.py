@@ -40,6 +40,10 @@ class Injection(ABC):
             InjectionError: nothing in the model matches, or it does not fit.
         """
 
+    def skipped(self, sam: Sam) -> tuple[str, ...]:  # noqa: ARG002 - for subclasses
+        """Name the modules that were asked for and that this injection has to leave out."""
+        return ()
+
     def __call__(self, sam: Sam) -> "Injected":
         """Change a model; see `inject`."""
         return inject(sam, self)
@@ -86,11 +90,13 @@ class Injected:
         injection: what was asked for.
         modules: dotted names of the modules that it replaced, in the model's order.
         added: keys of the state dict that it added.
+        skipped: dotted names of the modules that were asked for and that cannot have it.
     """
 
     injection: Injection
     modules: tuple[str, ...]
     added: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
 
 def inject(sam: Sam, injection: Injection) -> Injected:
@@ -123,12 +129,13 @@ def inject(sam: Sam, injection: Injection) -> Injected:
             "or load the base again"
         )
     before = set(sam.state_dict())
+    skipped = injection.skipped(sam)
     if not injections(sam):
         freeze(sam)
     for name, module in replacements.items():
         swap(sam, name, module.train(modules[name].training))
     added = tuple(key for key in sam.state_dict() if key not in before)
-    record = Injected(injection, tuple(replacements), added)
+    record = Injected(injection, tuple(replacements), added, skipped)
     setattr(sam, _RECORD, (*injections(sam), record))
     return record
 

@@ -14,12 +14,16 @@ SURFACE = {
     "SamDomainError",
     "SamSpec",
     "accelerate",
+    "add_lora",
+    "add_peft",
     "decode",
     "domain",
     "domains",
     "encode",
     "load_sam",
+    "merge",
     "pyramid",
+    "trainable_parameters",
 }
 
 

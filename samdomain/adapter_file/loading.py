@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -13,7 +14,8 @@ from samdomain.adapter_file.description import Adapter
 from samdomain.adapter_file.saving import DESCRIPTION, HEAD, PEFT_CONFIG, PEFT_TENSORS, TENSORS
 from samdomain.errors import InputError, WeightsError
 from samdomain.injection import injections
-from samdomain.lora.peft_format import from_peft
+from samdomain.lora.peft_layout import peft_covers
+from samdomain.lora.peft_reading import fill_from_peft, from_peft
 from samdomain.modules import freeze
 from samdomain.sam import Sam
 from samdomain.weights import load_sam, sha256
@@ -88,7 +90,7 @@ def load_adapter(folder: str | Path, sam: Sam | None = None) -> LoadedAdapter:
     head = {k.removeprefix(HEAD): one for k, one in state.items() if k.startswith(HEAD)}
     own = {name: one for name, one in state.items() if not name.startswith(HEAD)}
     if PEFT_TENSORS in adapter.files:
-        own |= from_peft(base, _read(folder / PEFT_TENSORS))
+        fill_from_peft(base, _read(folder / PEFT_TENSORS), _read_config(folder))
     _apply(base, own, folder)
     if base.spec != adapter.spec:
         raise InputError(
@@ -137,7 +139,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _apply(sam: Sam, state: Mapping[str, Tensor], folder: Path) -> None:
     """Copy an adapter's tensors into a model that its injections stand in."""
     current = sam.state_dict()
-    added = {key for record in injections(sam) for key in record.added}
+    added = {key for record in injections(sam) for key in record.added} - peft_covers(sam)
     if missing := sorted(added - state.keys()):
         raise InputError(f"{folder} lacks {_told(missing)}: get the adapter again")
     if unexpected := sorted(state.keys() - current.keys()):
@@ -175,6 +177,16 @@ def _load_from_peft(folder: Path, sam: Sam | None) -> LoadedAdapter:
             f"{path.with_suffix('.bin')} is a pickle, which could run code: save the adapter "
             "again with safe_serialization=True"
         )
-    config = json.loads((folder / PEFT_CONFIG).read_text())
-    _apply(sam, from_peft(sam, _read(path), config), folder)
+    from_peft(sam, _read(path), _read_config(folder))
     return LoadedAdapter(sam.eval(), None, {})
+
+
+def _read_config(folder: Path) -> Mapping[str, Any]:
+    path = folder / PEFT_CONFIG
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}): get the adapter again") from error
+    if not isinstance(values, Mapping):
+        raise InputError(f"{path} holds no configuration: get the adapter again")
+    return values

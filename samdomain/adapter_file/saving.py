@@ -14,8 +14,8 @@ from samdomain.adapter_file.description import Adapter, AdapterCard, Base
 from samdomain.adapter_file.model_card import model_card
 from samdomain.errors import InputError
 from samdomain.injection import adapted_state, injections
-from samdomain.lora import LoRA
-from samdomain.lora.peft_format import to_peft
+from samdomain.lora.peft_layout import peft_covers
+from samdomain.lora.peft_writing import to_peft
 from samdomain.sam import Sam
 from samdomain.weights import sha256
 
@@ -65,9 +65,9 @@ def save_adapter(
             f"{sam.spec.name!r} is as its base: inject something or let parameters train first"
         )
     _check_free(folder, overwrite=overwrite)
-    lora, config = to_peft(sam)
-    taken = {key for one in injections(sam) if one.injection.kind == LoRA.kind for key in one.added}
-    tensors = {name: one for name, one in state.items() if name not in taken}
+    covered = peft_covers(sam)
+    lora, config = to_peft(sam) if covered else ({}, {})
+    tensors = {name: one for name, one in state.items() if name not in covered}
     tensors |= {f"{HEAD}{name}": one for name, one in _state(head).items()}
     scratch = _scratch(folder)
     try:

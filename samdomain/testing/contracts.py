@@ -1,4 +1,4 @@
-"""Contracts that every model and every plugin keeps, for our tests and for yours."""
+"""Contracts of models and of plugins."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,0 +1,67 @@
+"""Whether an adapted model trains the same in several processes."""
+
+import pickle
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.multiprocessing.spawn import spawn
+from torch.nn.parallel import DistributedDataParallel
+
+from samdomain.sam import Sam
+from samdomain.testing.injections import logits
+
+
+class _Forward(nn.Module):
+    """Give a model the forward pass that DistributedDataParallel wraps."""
+
+    def __init__(self, sam: Sam) -> None:
+        super().__init__()
+        self.sam = sam
+
+    def forward(self) -> Tensor:
+        return logits(self.sam)
+
+
+def check_distributed(sam: Sam, processes: int = 2) -> None:
+    """Check that an adapted model trains under DistributedDataParallel (gloo, on the CPU).
+
+    After two steps of training, each process with a loss of its own, all hold the same values.
+    Every parameter that trains must take part in the forward pass.
+
+    Args:
+        sam: model with its injections; it is pickled and not changed.
+        processes: number of processes on this machine.
+
+    Raises:
+        AssertionError: the processes hold different values.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (processes, pickle.dumps(sam), Path(folder) / "store")
+        spawn(_train, arguments, nprocs=processes)
+
+
+def _train(rank: int, processes: int, pickled: bytes, store: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=store.as_uri(), rank=rank, world_size=processes)
+    try:
+        sam: Sam = pickle.loads(pickled)
+        model = DistributedDataParallel(_Forward(sam.train()))
+        trained = [one for one in sam.parameters() if one.requires_grad]
+        optimiser = torch.optim.SGD(trained, lr=0.01)
+        for step in range(2):
+            optimiser.zero_grad()
+            (model() - rank - step).square().mean().backward()
+            optimiser.step()
+        _check_equal(torch.cat([one.detach().flatten() for one in trained]), processes)
+    finally:
+        dist.destroy_process_group()
+
+
+def _check_equal(mine: Tensor, processes: int) -> None:
+    all_of_them = [torch.empty_like(mine) for _ in range(processes)]
+    dist.all_gather(all_of_them, mine)
+    if not all(torch.equal(one, mine) for one in all_of_them):
+        raise AssertionError("processes that trained together hold different values")
