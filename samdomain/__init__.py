@@ -7,9 +7,10 @@ The road from pixels to masks, each step a free function over a model:
     prediction = decode(sam, embedding, prompts)    any number of times, differentiable
     fast = accelerate(sam)                          a frozen snapshot for inference
 
-Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`, `modules`, `door` (where
-plugins come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for
-remote sensing, `samdomain_med` for medical images.
+Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`, `injection` (what every
+adaptation keeps to) with `adapters`, `prompt_tokens`, `spectral` and `bands`, `latent`, `modules`,
+`parts`, `door` (where plugins come in), `testing` (contracts), `cli`. Fields live in plugins:
+`samdomain_geo` for remote sensing, `samdomain_med` for medical images.
 """
 
 from importlib import import_module
@@ -17,9 +18,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from samdomain.acceleration import accelerate
+    from samdomain.adapters import add_adapter
+    from samdomain.bands import add_bands
     from samdomain.door import Domain, domain, domains
     from samdomain.errors import SamDomainError
+    from samdomain.prompt_tokens import add_prompt_tokens
     from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode, pyramid
+    from samdomain.spectral import add_spectral
     from samdomain.weights import load_sam
 
 __version__ = "0.1.0"
@@ -32,6 +37,10 @@ __all__ = [
     "SamDomainError",
     "SamSpec",
     "accelerate",
+    "add_adapter",
+    "add_bands",
+    "add_prompt_tokens",
+    "add_spectral",
     "decode",
     "domain",
     "domains",
@@ -49,6 +58,10 @@ _ROOMS = {
     "SamDomainError": "errors",
     "SamSpec": "sam",
     "accelerate": "acceleration",
+    "add_adapter": "adapters",
+    "add_bands": "bands",
+    "add_prompt_tokens": "prompt_tokens",
+    "add_spectral": "spectral",
     "decode": "sam",
     "domain": "door",
     "domains": "door",

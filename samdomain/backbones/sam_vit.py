@@ -75,18 +75,32 @@ class SamViT(ImageEncoderViT):
         Raises:
             InputError: the side of the images is not a multiple of 16 pixels.
         """
+        x = self.place(self.patches(pixels))
+        for block in self.blocks:
+            x = block(x)
+        return self.finish(x)
+
+    def patches(self, pixels: Float[Tensor, "b c s s"]) -> Float[Tensor, "b h w dim"]:
+        """Embed each patch of the images by itself."""
         rows, columns = pixels.shape[-2:]
         if rows % _PATCH or columns % _PATCH:
             raise InputError(
                 f"SAM's ViT was given images of {rows} x {columns} pixels: give sides that are "
                 f"multiples of {_PATCH}, as load_sam(..., input_size=512) prepares them"
             )
-        x = self.patch_embed(pixels)  # (b, h, w, dim)
-        if self.pos_embed is not None:
-            x = x + resample_abs_pos_embed_nhwc(self.pos_embed, list(x.shape[1:3]))
-        for block in self.blocks:
-            x = block(x)
-        last = x.permute(0, 3, 1, 2)
+        return self.patch_embed(pixels)
+
+    def place(self, patches: Float[Tensor, "b h w dim"]) -> Float[Tensor, "b h w dim"]:
+        """Add the position to each patch: the tokens that the first block reads."""
+        if self.pos_embed is None:
+            return patches
+        return patches + resample_abs_pos_embed_nhwc(self.pos_embed, list(patches.shape[1:3]))
+
+    def finish(
+        self, tokens: Float[Tensor, "b h w dim"]
+    ) -> tuple[Float[Tensor, "b 256 h w"], dict[int, Float[Tensor, "b _ _ _"]]]:
+        """Return what `forward` does, from the tokens that the last block gave."""
+        last = tokens.permute(0, 3, 1, 2)
         return self.neck(last), {_PATCH: last}
 
 

@@ -41,6 +41,12 @@ class TinyViTShape:
     windows: tuple[int, int, int, int] = (7, 7, 14, 7)
     stem_stride: int = 4
 
+    @property
+    def strides(self) -> tuple[int, int, int, int]:
+        """Input pixels for each cell of a stage's map; the last stage does not downsample."""
+        stem = self.stem_stride
+        return stem, 2 * stem, 4 * stem, 4 * stem
+
 
 class TinyViT(nn.Module):
     """Encode images with TinyViT and SAM's neck.
@@ -57,7 +63,7 @@ class TinyViT(nn.Module):
         self.shape = shape
         dims = shape.dims
         if shape.stem_stride == 1:
-            self.patch_embed = _FlatStem(input_channels, dims[0])
+            self.patch_embed = FlatStem(input_channels, dims[0])
         else:
             self.patch_embed = PatchEmbed(input_channels, dims[0], nn.GELU)
         self.stages = nn.Sequential(
@@ -88,7 +94,7 @@ class TinyViT(nn.Module):
         return self.neck(x), {2 * stride: maps[1], 4 * stride: maps[3]}
 
 
-class _FlatStem(PatchEmbed):
+class FlatStem(PatchEmbed):
     """LiteMedSAM's stem: 1x1 convolutions in the place of strided ones."""
 
     def __init__(self, input_channels: int, channels: int) -> None:
@@ -98,7 +104,7 @@ class _FlatStem(PatchEmbed):
         self.conv2 = ConvNorm(channels // 2, channels)
 
 
-class _WindowAttention(Attention):
+class WindowAttention(Attention):
     """timm's attention without its cache of biases.
 
     The cache is filled in eval mode and emptied by `train()`, so it outlives a later
@@ -108,6 +114,14 @@ class _WindowAttention(Attention):
     def get_attention_biases(self, device: torch.device) -> Tensor:  # noqa: ARG002 - timm's signature
         """Return the bias of each head and pair of cells in a window."""
         return self.attention_biases[:, cast(Tensor, self.attention_bias_idxs)]
+
+    def train(  # pyright: ignore[reportIncompatibleMethodOverride] - timm's breaks torch's own
+        self,
+        mode: bool = True,  # noqa: FBT001, FBT002 - torch's own signature
+    ) -> "WindowAttention":
+        """Switch between training and evaluation; timm's own returns nothing."""
+        super().train(mode)
+        return self
 
 
 class _FlatMerging(PatchMerging):
@@ -134,10 +148,10 @@ def _attention_stage(shape: TinyViTShape, i: int) -> TinyVitStage:
     return stage
 
 
-def _window_attention(block: TinyVitBlock) -> _WindowAttention:
+def _window_attention(block: TinyVitBlock) -> WindowAttention:
     window = (block.window_size, block.window_size)
     key_dim = block.dim // block.num_heads
-    return _WindowAttention(block.dim, key_dim, block.num_heads, attn_ratio=1, resolution=window)
+    return WindowAttention(block.dim, key_dim, block.num_heads, attn_ratio=1, resolution=window)
 
 
 def build_tiny_vit_sam(spec: SamSpec, shape: TinyViTShape, mlp_dim: int = 2048) -> Sam:
