@@ -61,7 +61,7 @@ class PromptMaker(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(
-        self, tokens: Float[Tensor, "b h w dim"], detail: Float[Tensor, "b c s s"]
+        self, tokens: Float[Tensor, "b h w dim"], detail: Float[Tensor, "b c _ _"]
     ) -> Iterator[Float[Tensor, "b h w dim"]]:
         """Yield the prompt of each block in turn.
 

@@ -10,7 +10,7 @@ from segment_anything.modeling.transformer import Attention as DecoderAttention
 from torch import nn
 
 from samdomain.backbones.tiny_vit import WindowAttention
-from samdomain.errors import InjectionError
+from samdomain.errors import InjectionError, InputError
 from samdomain.injection import InjectedModule, Injection
 from samdomain.modules import grown, match
 from samdomain.parts import late_modules
@@ -53,7 +53,10 @@ class PromptTokens(Injection):
     def replacements(self, sam: Sam) -> Mapping[str, nn.Module]:
         """Make the decoder's attentions with tokens."""
         _check_count(self.count)
-        found = match(sam, _TOKENS_ARE_KEYS, DecoderAttention)
+        try:
+            found = match(sam, _TOKENS_ARE_KEYS, DecoderAttention)
+        except InputError as error:
+            raise InjectionError(str(error)) from error
         return {name: self._with_tokens(attention) for name, attention in found.items()}
 
     def _with_tokens(self, attention: DecoderAttention) -> nn.Module:
