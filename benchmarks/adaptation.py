@@ -1,10 +1,11 @@
 """Measure what each way of adapting a SAM costs: values, bytes, memory and time of a step.
 
-    python benchmarks/adaptation.py [CELL ...]   as litemedsam-steps; all that are missing by default
+    python benchmarks/adaptation.py [CELL ...]     as litemedsam-steps; by default all missing
 
-A step encodes one image, decodes one box, and takes binary cross entropy, gradients and AdamW. `BASE-steps` times all ways alternately in one process and gives ratios;
-`BASE-memory` gives each a process of its own and reads its peak. ViT-B has random weights and
-512 px: its speed does not depend on them. Each cell is a file in benchmarks/results/adaptation.
+A step encodes one image, decodes one box, and takes binary cross entropy, gradients and AdamW.
+`BASE-steps` times all ways alternately in one process and gives ratios; `BASE-memory` gives each a
+process of its own and reads its peak. ViT-B has random weights and 512 px: its speed does not
+depend on them. Each cell is a file in benchmarks/results/adaptation.
 """
 
 import copy

@@ -8,10 +8,12 @@ The road from pixels to masks, each step a free function over a model:
     fast = accelerate(sam)                          a frozen snapshot for inference
     add_lora(sam)                                   trains a small part, silent at the start
 
-Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`, `modules`, `parts` (where
-they lie in a SAM), `injection` and `lora` (adaptation), `policies` (what trains), `door` (where
-plugins come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for
-remote sensing, `samdomain_med` for medical images.
+Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`, `injection` (what every
+adaptation keeps to) with `lora`, `adapters`, `prompt_tokens`, `spectral` and `bands`, `latent`,
+`adapter_file` (carrying it), `cache` (features of the frozen part), `policies` (what trains),
+`modules`, `parts` (where they lie in a SAM), `views`, `door` (where plugins come in), `testing`
+(contracts), `cli`. Fields live in plugins: `samdomain_geo` for remote sensing, `samdomain_med` for
+medical images.
 """
 
 from importlib import import_module
@@ -19,13 +21,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from samdomain.acceleration import accelerate
+    from samdomain.adapters import add_adapter
+    from samdomain.bands import add_bands
     from samdomain.door import Domain, domain, domains
     from samdomain.errors import SamDomainError
     from samdomain.injection import merge
     from samdomain.lora import add_lora
     from samdomain.lora.peft_tuner import add_peft
     from samdomain.policies import trainable_parameters
+    from samdomain.prompt_tokens import add_prompt_tokens
     from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode, pyramid
+    from samdomain.spectral import add_spectral
     from samdomain.weights import load_sam
 
 __version__ = "0.1.0"
@@ -38,8 +44,12 @@ __all__ = [
     "SamDomainError",
     "SamSpec",
     "accelerate",
+    "add_adapter",
+    "add_bands",
     "add_lora",
     "add_peft",
+    "add_prompt_tokens",
+    "add_spectral",
     "decode",
     "domain",
     "domains",
@@ -59,8 +69,12 @@ _ROOMS = {
     "SamDomainError": "errors",
     "SamSpec": "sam",
     "accelerate": "acceleration",
+    "add_adapter": "adapters",
+    "add_bands": "bands",
     "add_lora": "lora",
     "add_peft": "lora.peft_tuner",
+    "add_prompt_tokens": "prompt_tokens",
+    "add_spectral": "spectral",
     "decode": "sam",
     "domain": "door",
     "domains": "door",

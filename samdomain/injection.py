@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from samdomain.errors import InjectionError, MergeError
 from samdomain.modules import freeze, swap
-from samdomain.sam import Sam
+from samdomain.sam import Sam, SamSpec
 
 # Travels with the model through copies and pickles; a plain attribute, so that no key of the
 # state dict changes.
@@ -43,6 +43,10 @@ class Injection(ABC):
     def skipped(self, sam: Sam) -> tuple[str, ...]:  # noqa: ARG002 - for subclasses
         """Name the modules that were asked for and that this injection has to leave out."""
         return ()
+
+    def adapted_spec(self, spec: SamSpec) -> SamSpec:
+        """Return what the model expects of its input once this is in it; the same by default."""
+        return spec
 
     def __call__(self, sam: Sam) -> "Injected":
         """Change a model; see `inject`."""
@@ -137,6 +141,7 @@ def inject(sam: Sam, injection: Injection) -> Injected:
     added = tuple(key for key in sam.state_dict() if key not in before)
     record = Injected(injection, tuple(replacements), added, skipped)
     setattr(sam, _RECORD, (*injections(sam), record))
+    sam.spec = injection.adapted_spec(sam.spec)
     return record
 
 

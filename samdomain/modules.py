@@ -1,10 +1,10 @@
-"""The one walk over a model's modules: match them by name, swap them, freeze them."""
+"""The one walk over a model's modules: match them by name, swap, grow and freeze them."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from samdomain.errors import InputError
 
@@ -47,6 +47,57 @@ def swap(root: nn.Module, name: str, new: nn.Module) -> None:
     if holder is None or child not in dict(holder.named_children()):
         raise _no_match(name, "module", dict(root.named_modules()))
     setattr(holder, child, new)
+
+
+def grown(module: nn.Module, kind: type[Kind]) -> Kind:
+    """Return a module of a subclass that shares all of a module's parts.
+
+    Parameters, buffers and submodules are the same objects under the same names, so that the
+    new module has the old one's keys; what is added to it afterwards is not added to the old one.
+
+    Args:
+        module: module to stand in for; it is not changed.
+        kind: subclass of the module's own class. Its constructor is not called.
+
+    Raises:
+        InputError: the kind is not a subclass, and might compute something else.
+    """
+    if not issubclass(kind, type(module)):
+        raise InputError(
+            f"a {kind.__name__} cannot stand for a {type(module).__name__}: give a subclass of "
+            "it; an injected module has to be merged first"
+        )
+    new = kind.__new__(kind)
+    new.__dict__ = {
+        name: value.copy() if isinstance(value, dict | set) else value
+        for name, value in vars(module).items()
+    }
+    return new
+
+
+def convolution_with(like: nn.Conv2d, weight: Tensor) -> nn.Conv2d:
+    """Return a plain convolution with another weight, and the bias and settings of a given one.
+
+    Args:
+        like: convolution of any subclass; it is not changed.
+        weight: (out, in / groups, rows, columns); "in" may be another number than before.
+    """
+    settings: Any = like  # torch types as lists what it takes as pairs
+    plain = nn.Conv2d(
+        weight.shape[1] * like.groups,
+        weight.shape[0],
+        kernel_size=cast(tuple[int, int], tuple(weight.shape[2:])),
+        stride=settings.stride,
+        padding=settings.padding,
+        dilation=settings.dilation,
+        groups=like.groups,
+        bias=like.bias is not None,
+        padding_mode=settings.padding_mode,
+        device="meta",
+    )
+    plain.weight = nn.Parameter(weight, requires_grad=like.weight.requires_grad)
+    plain.bias = like.bias
+    return plain
 
 
 def freeze(root: nn.Module, patterns: Iterable[str] = ("*",), *, frozen: bool = True) -> list[str]:

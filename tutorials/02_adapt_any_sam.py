@@ -112,8 +112,8 @@ print(f"mean IoU on buildings that it did not see: {before:.3f} before, "
 # ## The adapter folder
 #
 # LoRA stands in the two files that peft writes, everything else in `samdomain.safetensors`;
-# `samdomain.json` names the base by its SHA-256, and `README.md` is the model card. Say where the data
-# came from and under which terms: those who use the adapter have a right to know.
+# `samdomain.json` names the base by its SHA-256, and `README.md` is the model card. Say where the
+# data came from and under which terms: those who use the adapter have a right to know.
 
 # %%
 card = AdapterCard(
@@ -139,8 +139,8 @@ print("IoU of the trained, the loaded and the merged model:", *(f"{one:.3f}" for
 # %% [markdown]
 # ## What to know
 #
-# - `samdomain segment SCENE --prompts BOXES --adapter FOLDER` runs a scene with it;
-#   `samdomain adapter show FOLDER` tells what it is; `samdomain adapter merge FOLDER --out base.pth`
+# - `samdomain segment SCENE --prompts BOXES --adapter FOLDER` runs a scene with it,
+#   `samdomain adapter show FOLDER` tells what it is, `samdomain adapter merge FOLDER --out x.pth`
 #   writes a checkpoint in the layout that the base came in.
 # - Fewer examples than these teach little, and a scene is not a field: test where you will use it.
 # - Random crops and colours make every image new to the cache; use the eight views of

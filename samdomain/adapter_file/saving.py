@@ -3,13 +3,13 @@
 import json
 import shutil
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from samdomain import __version__
 from samdomain.adapter_file.description import Adapter, AdapterCard, Base
 from samdomain.adapter_file.model_card import model_card
 from samdomain.errors import InputError
@@ -83,7 +83,7 @@ def save_adapter(
             spec=sam.spec,
             injections=tuple(record.injection for record in injections(sam)),
             files=files,
-            version=__version__,
+            version=version("samdomain"),
         )
         (scratch / CARD).write_text(model_card(adapter, lora=len(lora), others=sorted(tensors)))
         (scratch / DESCRIPTION).write_text(json.dumps(adapter.to_json(), indent=2) + "\n")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
+from jaxtyping import Float
 from segment_anything.modeling import ImageEncoderViT
 from timm.layers.pos_embed import resample_abs_pos_embed_nhwc
 from torch import Tensor, nn
@@ -71,24 +72,35 @@ class SamViT(StepwiseEncoder, ImageEncoderViT):  # pyright: ignore[reportIncompa
         """
         position = () if self.pos_embed is None else (self.pos_embed,)
         return [
-            apply(self._patches, self.patch_embed, *position),
+            apply(self.patches, self.patch_embed),
+            apply(self.place, *position),
             *(apply(block) for block in self.blocks),
-            keep(_PATCH, _channels_first),
-            apply(_channels_first),
-            apply(self.neck),
+            *self.tail(),
         ]
 
-    def _patches(self, pixels: Tensor) -> Tensor:
+    def tail(self) -> list[Step]:
+        """Return the steps behind the last block: its map is kept, the neck ends."""
+        return [keep(_PATCH, _channels_first), apply(_channels_first), apply(self.neck)]
+
+    def patches(self, pixels: Float[Tensor, "b c s s"]) -> Float[Tensor, "b h w dim"]:
+        """Embed each patch of the images by itself.
+
+        Raises:
+            InputError: the side of the images is not a multiple of 16 pixels.
+        """
         rows, columns = pixels.shape[-2:]
         if rows % _PATCH or columns % _PATCH:
             raise InputError(
                 f"SAM's ViT was given images of {rows} x {columns} pixels: give sides that are "
                 f"multiples of {_PATCH}, as load_sam(..., input_size=512) prepares them"
             )
-        x = self.patch_embed(pixels)  # (b, h, w, dim)
+        return self.patch_embed(pixels)
+
+    def place(self, patches: Float[Tensor, "b h w dim"]) -> Float[Tensor, "b h w dim"]:
+        """Add the position to each patch: the tokens that the first block reads."""
         if self.pos_embed is None:
-            return x
-        return x + resample_abs_pos_embed_nhwc(self.pos_embed, list(x.shape[1:3]))
+            return patches
+        return patches + resample_abs_pos_embed_nhwc(self.pos_embed, list(patches.shape[1:3]))
 
 
 def _channels_first(x: Tensor) -> Tensor:

@@ -42,6 +42,12 @@ class TinyViTShape:
     windows: tuple[int, int, int, int] = (7, 7, 14, 7)
     stem_stride: int = 4
 
+    @property
+    def strides(self) -> tuple[int, int, int, int]:
+        """Input pixels for each cell of a stage's map; the last stage does not downsample."""
+        stem = self.stem_stride
+        return stem, 2 * stem, 4 * stem, 4 * stem
+
 
 class TinyViT(StepwiseEncoder):
     """Encode images with TinyViT and SAM's neck.
@@ -58,7 +64,7 @@ class TinyViT(StepwiseEncoder):
         self.shape = shape
         dims = shape.dims
         if shape.stem_stride == 1:
-            self.patch_embed = _FlatStem(input_channels, dims[0])
+            self.patch_embed = FlatStem(input_channels, dims[0])
         else:
             self.patch_embed = PatchEmbed(input_channels, dims[0], nn.GELU)
         self.stages = nn.Sequential(
@@ -100,7 +106,7 @@ def _channels_first(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)
 
 
-class _FlatStem(PatchEmbed):
+class FlatStem(PatchEmbed):
     """LiteMedSAM's stem: 1x1 convolutions in the place of strided ones."""
 
     def __init__(self, input_channels: int, channels: int) -> None:
@@ -110,7 +116,7 @@ class _FlatStem(PatchEmbed):
         self.conv2 = ConvNorm(channels // 2, channels)
 
 
-class _WindowAttention(Attention):
+class WindowAttention(Attention):
     """timm's attention without its cache of biases.
 
     The cache is filled in eval mode and emptied by `train()`, so it outlives a later
@@ -120,6 +126,14 @@ class _WindowAttention(Attention):
     def get_attention_biases(self, device: torch.device) -> Tensor:  # noqa: ARG002 - timm's signature
         """Return the bias of each head and pair of cells in a window."""
         return self.attention_biases[:, cast(Tensor, self.attention_bias_idxs)]
+
+    def train(  # pyright: ignore[reportIncompatibleMethodOverride] - timm's breaks torch's own
+        self,
+        mode: bool = True,  # noqa: FBT001, FBT002 - torch's own signature
+    ) -> "WindowAttention":
+        """Switch between training and evaluation; timm's own returns nothing."""
+        super().train(mode)
+        return self
 
 
 class _FlatMerging(PatchMerging):
@@ -146,10 +160,10 @@ def _attention_stage(shape: TinyViTShape, i: int) -> TinyVitStage:
     return stage
 
 
-def _window_attention(block: TinyVitBlock) -> _WindowAttention:
+def _window_attention(block: TinyVitBlock) -> WindowAttention:
     window = (block.window_size, block.window_size)
     key_dim = block.dim // block.num_heads
-    return _WindowAttention(block.dim, key_dim, block.num_heads, attn_ratio=1, resolution=window)
+    return WindowAttention(block.dim, key_dim, block.num_heads, attn_ratio=1, resolution=window)
 
 
 def build_tiny_vit_sam(spec: SamSpec, shape: TinyViTShape, mlp_dim: int = 2048) -> Sam:

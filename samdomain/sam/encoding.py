@@ -69,11 +69,22 @@ def normalise(
         value_range: see `encode`.
     """
     if spec.scaling == "minmax":
-        low, high = value_range or (float(pixels.min()), float(pixels.max()))
-        pixels = (pixels - low) / max(high - low, _SMALLEST_RANGE)
+        pixels = _scaled(spec, pixels, value_range)
     mean = pixels.new_tensor(spec.pixel_mean)[:, None, None]
     std = pixels.new_tensor(spec.pixel_std)[:, None, None]
     return (pixels - mean) / std
+
+
+def _scaled(spec: SamSpec, pixels: Tensor, value_range: tuple[float, float] | None) -> Tensor:
+    if value_range is None and spec.range_channels:
+        joint = pixels[list(spec.range_channels)]
+        low, high = pixels.amin((1, 2)), pixels.amax((1, 2))
+        low[list(spec.range_channels)] = joint.min()
+        high[list(spec.range_channels)] = joint.max()
+        width = (high - low).clamp(min=_SMALLEST_RANGE)
+        return (pixels - low[:, None, None]) / width[:, None, None]
+    low, high = value_range or (float(pixels.min()), float(pixels.max()))
+    return (pixels - low) / max(high - low, _SMALLEST_RANGE)
 
 
 def _check(image: Tensor, spec: SamSpec) -> None:

@@ -34,6 +34,8 @@ class SamSpec:
         pixel_std: standard deviation of each channel, divided by after scaling.
         padding: "end" pads at the bottom and the right, "both" on all sides equally.
         prompts: kinds of prompt that the weights were trained with.
+        range_channels: channels that "minmax" scales by their joint range; each of the others is
+            scaled by its own. Empty: all by one range.
     """
 
     name: str
@@ -46,6 +48,7 @@ class SamSpec:
     pixel_std: tuple[float, ...] = (58.395, 57.12, 57.375)
     padding: Padding = "end"
     prompts: frozenset[PromptKind] = PROMPT_KINDS
+    range_channels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a spec that contradicts itself."""
@@ -62,6 +65,11 @@ class SamSpec:
                     f"SamSpec {self.name!r}: {field} is {getattr(self, field)!r}, "
                     f"allowed are {', '.join(allowed)}"
                 )
+        if not set(self.range_channels) <= set(range(self.input_channels)):
+            raise InputError(
+                f"SamSpec {self.name!r}: range_channels are {self.range_channels}, allowed are "
+                f"0 to {self.input_channels - 1}"
+            )
         if unknown := self.prompts - PROMPT_KINDS:
             raise InputError(
                 f"SamSpec {self.name!r}: prompt kinds {sorted(unknown)} are unknown, "
@@ -112,7 +120,7 @@ class SamSpec:
             )
         # JSON has neither tuples nor sets.
         read: dict[str, Any] = dict(values)
-        for name in ("pixel_mean", "pixel_std"):
+        for name in ("pixel_mean", "pixel_std", "range_channels"):
             if name in read:
                 read[name] = tuple(read[name])
         read["prompts"] = frozenset(read.get("prompts", PROMPT_KINDS))

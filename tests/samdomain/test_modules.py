@@ -1,8 +1,9 @@
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from samdomain.errors import InputError
-from samdomain.modules import freeze, match, swap
+from samdomain.modules import convolution_with, freeze, grown, match, swap
 
 
 @pytest.fixture
@@ -38,3 +39,34 @@ def test_nothing_matched_is_an_error(model: nn.Module) -> None:
         freeze(model, ["nope"])
     with pytest.raises(InputError, match="matches no module"):
         swap(model, "1.7", nn.ReLU())
+
+
+class Doubled(nn.Linear):
+    def forward(self, input: Tensor) -> Tensor:
+        return 2 * super().forward(input)
+
+
+def test_a_grown_module_shares_its_parts_and_not_what_is_added() -> None:
+    """Parameters are the same objects; a new one is not added to the old module."""
+    plain = nn.Linear(2, 3)
+    new = grown(plain, Doubled)
+    assert new.weight is plain.weight
+    new.gain = nn.Parameter(torch.ones(1))
+    assert list(new.state_dict()) == ["weight", "bias", "gain"]
+    assert list(plain.state_dict()) == ["weight", "bias"]
+    assert torch.equal(new(torch.ones(1, 2)), 2 * plain(torch.ones(1, 2)))
+
+
+def test_a_module_grows_into_its_own_kind_only() -> None:
+    """A class that knows nothing of the module's could compute something else."""
+    with pytest.raises(InputError, match="a Doubled cannot stand for a Conv2d"):
+        grown(nn.Conv2d(1, 1, 1), Doubled)
+
+
+def test_a_convolution_takes_another_weight() -> None:
+    """Settings and bias stay, the number of incoming channels follows the weight."""
+    like = nn.Conv2d(4, 2, 3, stride=2, padding=1, groups=2, padding_mode="reflect")
+    new = convolution_with(like, torch.ones(2, 3, 3, 3))
+    assert new.in_channels == 6
+    assert new.bias is like.bias
+    assert repr(new).replace("(6,", "(4,") == repr(like)

@@ -157,7 +157,7 @@ def rewrite(folder: Path, **changes: object) -> None:
 def test_a_newer_schema_is_refused(folder: Path) -> None:
     """The message tells to update."""
     rewrite(folder, schema=99)
-    with pytest.raises(InputError, match="schema 99.*pip install --upgrade"):
+    with pytest.raises(InputError, match=r"schema 99.*pip install --upgrade"):
         load_adapter(folder)
 
 

@@ -24,10 +24,21 @@ def test_minmax_uses_the_image_or_the_given_range() -> None:
     assert normalise(spec, pixels, (0.0, 200.0)).flatten().tolist() == [0.25, 0.5]
 
 
+def test_channels_that_share_no_range_have_their_own() -> None:
+    """The first two channels are scaled together, the third alone, and all by a given range."""
+    spec = SamSpec("x", 64, 4, 64, 3, "minmax", (0.0,) * 3, (1.0,) * 3, range_channels=(0, 1))
+    pixels = torch.tensor([[[0.0, 50.0]], [[100.0, 25.0]], [[-8.0, -4.0]]])
+    own = normalise(spec, pixels)[:, 0].tolist()
+    assert own == [[0.0, 0.5], [1.0, 0.25], [0.0, 1.0]]
+    assert normalise(spec, pixels, (0.0, 200.0))[2, 0].tolist() == pytest.approx([-0.04, -0.02])
+
+
 def test_a_constant_image_stays_finite() -> None:
     """Min-max scaling of a constant image divides by no zero."""
     spec = SamSpec("x", 64, 4, 64, 1, "minmax", (0.0,), (1.0,))
     assert normalise(spec, torch.full((1, 2, 2), 7.0)).isfinite().all()
+    apart = SamSpec("x", 64, 4, 64, 2, "minmax", (0.0,) * 2, (1.0,) * 2, range_channels=(0,))
+    assert normalise(apart, torch.full((2, 2, 2), 7.0)).isfinite().all()
 
 
 def test_padding_is_zero_after_normalisation(tiny: Sam) -> None:

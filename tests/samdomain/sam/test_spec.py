@@ -14,7 +14,7 @@ def spec(**changes: object) -> SamSpec:
 
 def test_spec_survives_json() -> None:
     """A spec read back from JSON equals the one that was written."""
-    original = spec(scaling="minmax", prompts=frozenset({"box"}))
+    original = spec(scaling="minmax", prompts=frozenset({"box"}), range_channels=(0, 2))
     assert SamSpec.from_json(json.loads(json.dumps(original.to_json()))) == original
 
 
@@ -31,6 +31,7 @@ def test_embedding_size_follows_from_stride() -> None:
         ({"scaling": "zscore"}, "allowed are none, minmax"),
         ({"padding": "left"}, "allowed are end, both"),
         ({"prompts": frozenset({"text"})}, "'text'"),
+        ({"range_channels": (0, 3)}, "allowed are 0 to 2"),
     ],
 )
 def test_spec_refuses_what_contradicts(changes: dict, message: str) -> None:
