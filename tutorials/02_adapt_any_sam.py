@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Adapt any SAM, and carry the result in a small file
 #
-# LiteMedSAM was trained on medical images; you have roofs. This tutorial puts low-rank updates into
-# its last stage, trains them on a few buildings, and saves what changed: a folder of some hundred
-# kilobytes that goes onto the same base on another machine, into peft, or into a plain checkpoint.
+# LiteMedSAM was trained on medical images; you have roofs. This tutorial puts low-rank updates
+# into its last stage, trains them on a few buildings, and saves what changed: a folder of some
+# hundred kilobytes that goes onto the same base on another machine, into peft, or into a plain
+# checkpoint.
 #
 # Run it as a script, or open it as a notebook (`jupytext --to ipynb`).
 
@@ -35,7 +36,7 @@ from samdomain_geo.made_scene import make_scene, rough_boxes, write_scene
 
 # A shorter run for tests: python 02_adapt_any_sam.py 192
 SIZE = int(sys.argv[1]) if len(sys.argv) > 1 else 512
-STEPS = 20 if SIZE >= 512 else 6
+STEPS = min(20, SIZE // 25)
 folder = Path(tempfile.mkdtemp(prefix="samdomain-tutorial-"))
 torch.manual_seed(0)
 
@@ -67,10 +68,10 @@ print(f"{int(train.sum())} buildings to train on, {int((~train).sum())} to test 
 # %% [markdown]
 # ## One call makes it trainable
 #
-# `add_lora` freezes the base and puts an update of rank 4 beside the queries and values of the last
-# two blocks. The output is the same as before, bit for bit, until something is trained; a plain
-# checkpoint of the base still loads. `add_adapter`, `add_spectral`, `add_prompt_tokens`, `add_bands`
-# and `add_peft` do the same with other methods.
+# `add_lora` freezes the base and puts an update of rank 4 beside the queries and values of the
+# last two blocks. The output is the same as before, bit for bit, until something is trained; a
+# plain checkpoint of the base still loads. `add_adapter`, `add_spectral`, `add_prompt_tokens`,
+# `add_bands` and `add_peft` do the same with other methods.
 
 # %%
 sam = load_sam("litemedsam")
@@ -81,9 +82,9 @@ print("touched:", ", ".join(touched.modules))
 # %% [markdown]
 # ## A loop like any other
 #
-# A SAM is a `torch.nn.Module`, `decode` is differentiable, so the loop is yours. What lies before the
-# first trained block is frozen: `cache_features` runs it once for each image and keeps the result on
-# disk, so that every later step starts there.
+# A SAM is a `torch.nn.Module`, `decode` is differentiable, so the loop is yours. What lies before
+# the first trained block is frozen: `cache_features` runs it once for each image and keeps the
+# result on disk, so that every later step starts there.
 
 
 # %%
