@@ -10,14 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib_scalebar.scalebar import ScaleBar
-from shapely.geometry import LineString
 from shapely.geometry.base import BaseGeometry
 
 from samdomain_geo.colours import OUTLINE
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.raster import Scene
 from samdomain_geo.stretch import Stretch
-from samdomain_geo.vector import to_crs
+from samdomain_geo.vector import pixel_width
 
 _LONGER_SIDE = 1600  # pixels of the picture; a screen shows no more
 _SHORTEST_SIDE = 300  # so that a strip of a scene leaves room for title and scale bar
@@ -69,13 +68,6 @@ def _add_scale_bar(axes: Axes, scene: Scene, ellipsoid: Ellipsoid | None) -> Non
     if ellipsoid is None:
         bar = ScaleBar(1, "px", dimension="pixel-length", location="lower right", box_alpha=0.8)
     else:
-        metres = _pixel_width(scene, ellipsoid)
+        metres = pixel_width(scene, ellipsoid)
         bar = ScaleBar(metres, "m", location="lower right", box_alpha=0.8)
     axes.add_artist(bar)
-
-
-def _pixel_width(scene: Scene, ellipsoid: Ellipsoid) -> float:
-    """Return the width on the ground of the scene's middle pixel, in metres."""
-    column, row = scene.columns / 2, scene.rows / 2
-    pixel = LineString([(column - 0.5, row), (column + 0.5, row)])
-    return ellipsoid.length(to_crs(pixel, scene.transform))

@@ -1,4 +1,4 @@
-"""`samdomain segment`: a scene and rough boxes in, georeferenced polygons out."""
+"""`samdomain segment`: a scene and rough boxes or clicks in, georeferenced polygons out."""
 
 import logging
 from collections.abc import Sequence
@@ -19,14 +19,17 @@ from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.instances import write_instances
 from samdomain_geo.objects import SceneObjects, Shaping, collect_objects
 from samdomain_geo.output import Output, output_folder
+from samdomain_geo.placement import place_prompts
 from samdomain_geo.preview import draw_preview
+from samdomain_geo.prompt_file import PromptFile
 from samdomain_geo.prompted import FoundObject, find_objects
-from samdomain_geo.prompts import ObjectPrompts, PromptFile, place_prompts
+from samdomain_geo.prompts import ObjectPrompts
 from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.record import Stopwatch, identify, write_record
 from samdomain_geo.stretch import Stretch
+from samdomain_geo.vector import pixel_width
 from samdomain_geo.vector_file import GEOPACKAGE, VectorFormat, format_named, write_polygons
-from samdomain_geo.windows import SharedWindow, share_windows
+from samdomain_geo.windows import SHARED, SharedWindow, share_windows
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +76,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     where: str | None = None,
     weights: str = DEFAULT,
     bands: str | Sequence[int] | None = None,
+    object_size: float | None = None,
     min_area: float = 0.0,
     simplify: float = 0.0,
     regularize: bool = False,
@@ -80,16 +84,23 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     precision: Precision = "f32",
     overwrite: bool = False,
 ) -> Segmentation:
-    """Outline the object in each box of a vector file, as polygons and as a raster of ids.
+    """Outline the object in each box or under each click of a vector file.
+
+    Polygons' bounds are boxes, points are clicks. A column `label` says whether a click is on its
+    object (1 or true; also without a label) or beside it (0 or false); a column `object_id` joins
+    several clicks, or a box and clicks, to one object. Clicks need weights that understand them:
+    mobile_sam, sam_vit_b.
 
     Args:
         scene: raster to look at, anything that GDAL reads.
-        prompts: vector file of boxes or polygons in any CRS; their bounds are the prompts.
+        prompts: vector file of boxes, polygons or points in any CRS.
         out: folder for instances.tif, polygons.gpkg with its style, preview.png and run.json.
         layer: layer of the prompts, where their file has several.
         where: take only prompts that meet this condition, in OGR's SQL: "height > 3".
         weights: name of known weights (see samdomain weights list), or path of a checkpoint.
         bands: three bands, counted from 1, as red, green and blue: "4,3,2".
+        object_size: about how large clicked objects are in metres; 2.5 to 5 times as much is seen
+            around a click. By default the weights see the scene's own pixels, one to one.
         min_area: drop parts of objects below this many square metres.
         simplify: drop vertices within this distance of the line, in units of the CRS.
         regularize: straighten walls and square corners, for buildings; the raster keeps them.
@@ -108,6 +119,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         "layer": layer,
         "where": where,
         "bands": bands,
+        "object_size": object_size,
         "min_area": min_area,
         "simplify": simplify,
         "regularize": regularize,
@@ -124,11 +136,13 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         vector.check(opened.crs)
         shaping = Shaping(min_area, simplify, regularize)
         shaping.check(ellipsoid)
-        placed = place_prompts(PromptFile(Path(prompts), layer, where).read(), opened)
-        sam = _load(weights, opened, precision)
+        guess = _in_pixels(object_size, opened, ellipsoid)
+        placed = place_prompts(PromptFile(Path(prompts), layer, where).read(opened), opened)
+        sam = _load(weights, opened, placed, precision)
         stretch = Stretch.measure(opened)
         clock.lap("prepare")
-        windows = share_windows(placed.boxes, opened.rows, opened.columns)
+        extents = placed.extents(guess or sam.spec.input_size / SHARED.contexts[0], opened)
+        windows = share_windows(extents, opened.rows, opened.columns)
         found = _find(sam, opened, stretch, placed, windows)
         clock.lap("segment")
         objects = collect_objects(found, placed, opened, ellipsoid, shaping)
@@ -159,8 +173,23 @@ def _parse_bands(bands: str | Sequence[int] | None) -> tuple[int, ...] | None:
         ) from error
 
 
-def _load(weights: str, scene: Scene, precision: Precision) -> AcceleratedSam:
+def _in_pixels(
+    object_size: float | None, scene: Scene, ellipsoid: Ellipsoid | None
+) -> float | None:
+    if object_size is None:
+        return None
+    if not 0 < object_size < float("inf"):
+        raise InputError(f"--object-size is {object_size}: give metres above 0")
+    if ellipsoid is None:
+        raise InputError("--object-size is in metres, but the scene has no CRS to tell them")
+    return object_size / pixel_width(scene, ellipsoid)
+
+
+def _load(
+    weights: str, scene: Scene, prompts: ObjectPrompts, precision: Precision
+) -> AcceleratedSam:
     sam = load_sam(weights)
+    prompts.check(sam.spec)
     if len(scene.bands) != sam.spec.input_channels:
         raise InputError(
             f"--bands names {len(scene.bands)}, but {sam.spec.name!r} takes "
@@ -179,7 +208,7 @@ def _find(
     hidden = True if logger.getEffectiveLevel() > logging.WARNING else None  # None: off a terminal
     found: dict[int, FoundObject] = {}
     with tqdm(desc="segment", total=len(prompts), unit="object", disable=hidden) as progress:
-        for index, one in find_objects(sam, scene, stretch, prompts.boxes, windows):
+        for index, one in find_objects(sam, scene, stretch, prompts, windows):
             found[index] = one
             progress.update()
     return [found[index] for index in range(len(prompts))]
