@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import shapely
+import torch
 
 from samdomain.sam import Sam
 from samdomain_geo.prompted import FoundObject, find_objects
@@ -88,3 +89,26 @@ def test_nodata_is_no_object(bright_sam: Sam, write_scene) -> None:
         bright_sam, write_scene(np.full((3, 9, 9), 5, np.uint8), "n.tif", nodata=5), [(1, 1, 5, 5)]
     )
     assert nothing.outline is None
+
+
+def test_nodata_is_not_encoded(
+    bright_sam: Sam, write_scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows of nothing but nodata or NaN are empty objects without a run of the encoder."""
+    pixels = np.full((3, 40, 120), np.nan, np.float32)
+    pixels[:, :, 80:] = 0
+    pixels[:, 14:26, 94:106] = 255
+    pixels[:, :, :40] = -1
+    seen: list[int] = []
+    encoder = bright_sam.image_encoder.forward
+
+    def forward(batch: torch.Tensor) -> tuple:
+        seen.append(len(batch))
+        return encoder(batch)
+
+    monkeypatch.setattr(bright_sam.image_encoder, "forward", forward)
+    boxes = [(10, 14, 22, 26), (94, 14, 106, 26), (54, 14, 66, 26)]
+    nodata, found, not_a_number = find(bright_sam, write_scene(pixels, nodata=-1), boxes)
+    assert seen == [1]
+    assert nodata == not_a_number == FoundObject(None, 0.0)
+    assert iou(found.outline, shapely.box(*boxes[1])) > 0.9
