@@ -45,6 +45,9 @@ class FoundObject:
     score: float
 
 
+_NOTHING = FoundObject(None, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class _Chip:
     """A window as the encoder gets it.
@@ -77,7 +80,8 @@ def find_objects(
     """Find each object that is asked for; objects come in the order of their windows.
 
     Each object is decoded in a window that holds it whole, so no object has a seam.
-    Windows are read ahead while the last ones are decoded.
+    Windows are read ahead while the last ones are decoded; those of nothing but nodata hold
+    no object and are not encoded.
 
     Args:
         sam: model that understands the prompts.
@@ -92,6 +96,9 @@ def find_objects(
     chips = read_ahead(_read_chip(sam, scene, stretch, window) for window in windows)
     batch: list[_Chip] = []
     for chip in chips:
+        if not chip.valid.any():
+            yield from ((index, _NOTHING) for index in chip.members.tolist())
+            continue
         batch.append(chip)
         if len(batch) == _BATCH:
             yield from _decode_chips(sam, batch, prompts)

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+import torch
 
 from samdomain.sam import Sam
 from samdomain_geo.clicks import Clicks
@@ -151,3 +152,26 @@ def test_a_crowd_is_decoded_in_portions(bright_sam: Sam, write_scene) -> None:
     pixels[:, 20:36, 20:36] = 255
     found = find(bright_sam, write_scene(pixels), [(20, 20, 36, 36)] * 50)
     assert all(iou(one.outline, shapely.box(20, 20, 36, 36)) > 0.9 for one in found)
+
+
+def test_nodata_is_not_encoded(
+    bright_sam: Sam, write_scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows of nothing but nodata or NaN are empty objects without a run of the encoder."""
+    pixels = np.full((3, 40, 120), np.nan, np.float32)
+    pixels[:, :, 80:] = 0
+    pixels[:, 14:26, 94:106] = 255
+    pixels[:, :, :40] = -1
+    seen: list[int] = []
+    encoder = bright_sam.image_encoder.forward
+
+    def forward(batch: torch.Tensor) -> tuple:
+        seen.append(len(batch))
+        return encoder(batch)
+
+    monkeypatch.setattr(bright_sam.image_encoder, "forward", forward)
+    boxes = [(10, 14, 22, 26), (94, 14, 106, 26), (54, 14, 66, 26)]
+    nodata, found, not_a_number = find(bright_sam, write_scene(pixels, nodata=-1), boxes)
+    assert seen == [1]
+    assert nodata == not_a_number == FoundObject(None, 0.0)
+    assert iou(found.outline, shapely.box(*boxes[1])) > 0.9

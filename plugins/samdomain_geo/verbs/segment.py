@@ -17,6 +17,7 @@ from samdomain.sam import SamLike
 from samdomain.weights import DEFAULT
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.instances import write_instances
+from samdomain_geo.nodata import parse_nodata
 from samdomain_geo.objects import SceneObjects, Shaping, collect_objects
 from samdomain_geo.output import Output, output_folder
 from samdomain_geo.placement import place_prompts
@@ -26,7 +27,7 @@ from samdomain_geo.prompted import FoundObject, find_objects
 from samdomain_geo.prompts import ObjectPrompts
 from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.record import Stopwatch, identify, write_record
-from samdomain_geo.stretch import Stretch
+from samdomain_geo.stretch import Stretch, parse_stretch
 from samdomain_geo.vector import pixel_width
 from samdomain_geo.vector_file import GEOPACKAGE, VectorFormat, format_named, write_polygons
 from samdomain_geo.windows import SHARED, SharedWindow, share_windows
@@ -77,6 +78,8 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     weights: str = DEFAULT,
     bands: str | Sequence[int] | None = None,
     object_size: float | None = None,
+    nodata: str | float | None = None,
+    stretch: str | None = None,
     min_area: float = 0.0,
     simplify: float = 0.0,
     regularize: bool = False,
@@ -92,7 +95,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     mobile_sam, sam_vit_b.
 
     Args:
-        scene: raster to look at, anything that GDAL reads.
+        scene: raster to look at, anything that GDAL reads; of a URL only what is needed is read.
         prompts: vector file of boxes, polygons or points in any CRS.
         out: folder for instances.tif, polygons.gpkg with its style, preview.png and run.json.
         layer: layer of the prompts, where their file has several.
@@ -101,6 +104,10 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         bands: three bands, counted from 1, as red, green and blue: "4,3,2".
         object_size: about how large clicked objects are in metres; 2.5 to 5 times as much is seen
             around a click. By default the weights see the scene's own pixels, one to one.
+        nodata: value that is nodata in place of the scene's own; "none" where it has none.
+        stretch: what becomes black and white: percentiles as 2,98, or values as 100:3000 for all
+            bands or, parted by commas, each; "none" where values are 0 to 255. By default 2,98,
+            and 8 bits as they are.
         min_area: drop parts of objects below this many square metres.
         simplify: drop vertices within this distance of the line, in units of the CRS.
         regularize: straighten walls and square corners, for buildings; the raster keeps them.
@@ -113,6 +120,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
 
     Raises:
         InputError: an input or a flag cannot be used; nothing was written.
+        StoppedError: the disk is full, or the server of a remote scene failed.
         MissingExtraError: a library that a flag needs is not installed.
     """
     parameters = {
@@ -120,6 +128,8 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         "where": where,
         "bands": bands,
         "object_size": object_size,
+        "nodata": nodata,
+        "stretch": stretch,
         "min_area": min_area,
         "simplify": simplify,
         "regularize": regularize,
@@ -127,9 +137,10 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         "precision": precision,
     }
     vector = format_named(format)
+    measure = parse_stretch(stretch)
     clock = Stopwatch()
     with (
-        open_scene(scene, _parse_bands(bands)) as opened,
+        open_scene(scene, _parse_bands(bands), parse_nodata(nodata)) as opened,
         output_folder(Path(out), results(vector), overwrite=overwrite) as output,
     ):
         ellipsoid = Ellipsoid.of(opened.crs)
@@ -139,22 +150,23 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         guess = _in_pixels(object_size, opened, ellipsoid)
         placed = place_prompts(PromptFile(Path(prompts), layer, where).read(opened), opened)
         sam = _load(weights, opened, placed, precision)
-        stretch = Stretch.measure(opened)
+        stretching = measure(opened)
         clock.lap("prepare")
         extents = placed.extents(guess or sam.spec.input_size / SHARED.contexts[0], opened)
         windows = share_windows(extents, opened.rows, opened.columns)
-        found = _find(sam, opened, stretch, placed, windows)
+        found = _find(sam, opened, stretching, placed, windows)
         clock.lap("segment")
         objects = collect_objects(found, placed, opened, ellipsoid, shaping)
         record: dict[str, Any] = {
-            "inputs": {"scene": identify(opened.path), "prompts": identify(Path(prompts))},
+            "inputs": {"scene": identify(opened.path), "prompts": identify(prompts)},
             "weights": {"name": sam.spec.name, "sha256": sam.weights_sha256},
             "engine": sam.engine,
             "parameters": parameters,
-            "stretch": {"low": stretch.low, "high": stretch.high},
+            "stretch": {"low": stretching.low, "high": stretching.high},
             "counts": {**objects.counts(), "outside": placed.outside, "windows": len(windows)},
+            "files": results(vector),
         }
-        _write(output, vector, opened, stretch, ellipsoid, objects, record)
+        _write(output, vector, opened, stretching, ellipsoid, objects, record)
         clock.lap("write")
         record["seconds"] = clock.seconds
         write_record(output.path("run.json"), "segment", record)
@@ -224,14 +236,14 @@ def _write(
     record: dict[str, Any],
 ) -> None:
     tags = {
-        "scene": scene.path.name,
-        "scene_sha256": str(record["inputs"]["scene"]["sha256"]),
+        "scene": scene.name,
+        "scene_sha256": record["inputs"]["scene"]["sha256"] or "",
         "weights": record["weights"]["name"],
         "weights_sha256": record["weights"]["sha256"],
     }
     write_instances(objects.shapes, scene, output.path("instances.tif"), tags)
     write_polygons(objects.table, output.path(vector.file_name), datetime.now(UTC))
-    title = f"{scene.path.name}: {len(objects.shapes)} objects for {len(objects.table)} prompts"
+    title = f"{scene.name}: {len(objects.shapes)} objects for {len(objects.table)} prompts"
     draw_preview(
         scene,
         stretch,

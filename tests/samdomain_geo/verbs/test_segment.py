@@ -86,6 +86,10 @@ BAD_FLAGS: list[tuple[list[str], str]] = [
     (["--simplify", "inf"], "simplify"),
     (["--object-size", "0"], "--object-size is 0"),
     (["--adapter", "x"], "--adapter"),
+    (["--nodata", "black"], "--nodata 'black' is not a number"),
+    (["--nodata", "-3.4e38"], "no pixel of type uint8"),
+    (["--stretch", "98,2"], "does not go from low to high"),
+    (["--stretch", "-20:5,0:1"], "has 2 ranges, but 3 bands"),
     (["--format", "shp"], "known are gpkg, parquet, fgb, geojson"),
 ]
 
@@ -142,6 +146,34 @@ def test_earlier_results_are_safe(
     assert run(scene, boxes, out, "--overwrite", "--bands", "7") == 2
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
     assert run(scene, boxes, out, "--overwrite") == 0
+
+
+def test_another_format_replaces_the_earlier_one(scene: Path, boxes: Path, out: Path) -> None:
+    """Polygons of an earlier run in another format do not stay beside those of this one."""
+    assert run(scene, boxes, out) == 0
+    (out / "polygons.shp").write_text("mine")
+    assert run(scene, boxes, out, "--overwrite", "--format", "fgb") == 0
+    assert {p.name for p in out.iterdir()} == {
+        "instances.tif", "polygons.fgb", "polygons.qml", "polygons.shp", "preview.png", "run.json",
+    }  # fmt: skip
+
+
+def test_nodata_and_stretch_are_used_and_recorded(
+    scene: Path, boxes: Path, out: Path, write_scene: Any
+) -> None:
+    """The record tells the flags and the stretch; objects on nodata are empty."""
+    with rasterio.open(scene) as dataset:
+        pixels = dataset.read().astype(np.float32)
+    pixels[:, :, 55:95] = -3.4e38
+    path = write_scene(pixels, "float.tif")
+    flags = ["--nodata", "-3.4e38", "--stretch", "-20:300"]
+    assert run(path, boxes, out, *flags) == 0
+    record = json.loads((out / "run.json").read_text())
+    assert record["parameters"]["nodata"] == "-3.4e38"
+    assert record["parameters"]["stretch"] == "-20:300"
+    assert record["stretch"] == {"low": [-20.0] * 3, "high": [300.0] * 3}
+    table = gpd.read_file(out / "polygons.gpkg", layer="polygons")
+    assert table["flags"][1] == "empty"
 
 
 @pytest.fixture
