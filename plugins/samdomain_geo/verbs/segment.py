@@ -15,6 +15,7 @@ from samdomain.acceleration import AcceleratedSam, Precision
 from samdomain.errors import InputError
 from samdomain.sam import SamLike
 from samdomain.weights import DEFAULT
+from samdomain_geo.block_cache import block_cache
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.instances import write_instances
 from samdomain_geo.objects import SceneObjects, Shaping, collect_objects
@@ -129,6 +130,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     vector = format_named(format)
     clock = Stopwatch()
     with (
+        block_cache(),
         open_scene(scene, _parse_bands(bands)) as opened,
         output_folder(Path(out), results(vector), overwrite=overwrite) as output,
     ):
