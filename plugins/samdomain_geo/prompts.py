@@ -111,6 +111,6 @@ class ObjectPrompts:
         Returns:
             Iterator: positions in `objects`, (K,) each.
         """
-        kinds = np.stack([self.boxed[objects], np.minimum(self.clicked[objects], 2)])
-        for kind in np.unique(kinds, axis=1).T:
-            yield np.flatnonzero((kinds == kind[:, None]).all(axis=0))
+        kinds = 3 * self.boxed[objects] + np.minimum(self.clicked[objects], 2)
+        for kind in np.unique(kinds):
+            yield np.flatnonzero(kinds == kind)

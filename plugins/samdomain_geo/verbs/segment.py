@@ -15,6 +15,7 @@ from samdomain.acceleration import AcceleratedSam, Precision
 from samdomain.errors import InputError
 from samdomain.sam import SamLike
 from samdomain.weights import DEFAULT
+from samdomain_geo.block_cache import block_cache
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.instances import write_instances
 from samdomain_geo.nodata import parse_nodata
@@ -89,14 +90,11 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
 ) -> Segmentation:
     """Outline the object in each box or under each click of a vector file.
 
-    Polygons' bounds are boxes, points are clicks. A column `label` says whether a click is on its
-    object (1 or true; also without a label) or beside it (0 or false); a column `object_id` joins
-    several clicks, or a box and clicks, to one object. Clicks need weights that understand them:
-    mobile_sam, sam_vit_b.
-
     Args:
         scene: raster to look at, anything that GDAL reads; of a URL only what is needed is read.
-        prompts: vector file of boxes, polygons or points in any CRS.
+        prompts: vector file in any CRS: polygons, whose bounds are boxes, or points, which are
+            clicks. Of points, a column `label` says 1 (or nothing) on the object and 0 beside it,
+            and rows with the same `object_id` are clicks, or a box and clicks, of one object.
         out: folder for instances.tif, polygons.gpkg with its style, preview.png and run.json.
         layer: layer of the prompts, where their file has several.
         where: take only prompts that meet this condition, in OGR's SQL: "height > 3".
@@ -140,6 +138,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     measure = parse_stretch(stretch)
     clock = Stopwatch()
     with (
+        block_cache(),
         open_scene(scene, _parse_bands(bands), parse_nodata(nodata)) as opened,
         output_folder(Path(out), results(vector), overwrite=overwrite) as output,
     ):
