@@ -1,4 +1,5 @@
 import pickle
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -6,8 +7,10 @@ import pytest
 import torch
 
 from samdomain.acceleration import accelerate, snapshot
-from samdomain.acceleration.engines import OpenVinoEngine, TorchEngine
+from samdomain.acceleration.engines import TorchEngine
+from samdomain.acceleration.openvino_engine import OpenVinoEngine
 from samdomain.errors import InputError
+from samdomain.backbones.decoder import MaskDecoder
 from samdomain.sam import Prompts, Sam, decode, encode
 from samdomain.testing import check_sam, tiny_sam
 
@@ -22,33 +25,100 @@ ENGINES = [
 PIXELS = torch.rand((2, 3, 40, 64), generator=torch.Generator().manual_seed(0)) * 255
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own."""
-    monkeypatch.setenv("SAMDOMAIN_CACHE", str(tmp_path))
-    return tmp_path
+BOXES = torch.tensor([[4.0, 4, 40, 30], [8, 8, 60, 38], [2, 2, 20, 20]])
+CLICKS = torch.tensor([[[20.0, 15], [50, 30]]] * 3)
+PROMPTS = {
+    "box": Prompts(boxes=BOXES, images=torch.tensor([1, 0, 1])),
+    "one click": Prompts(points=CLICKS[:, :1], labels=torch.ones(3, 1).long()),
+    "two clicks": Prompts(points=CLICKS, labels=torch.tensor([[1, 0]] * 3)),
+    "box and clicks": Prompts(boxes=BOXES, points=CLICKS, labels=torch.tensor([[1, 0]] * 3)),
+    "box and mask": Prompts(boxes=BOXES[:1], masks=torch.linspace(-9, 9, 4096).view(1, 64, 64)),
+    "nothing": Prompts.null(2),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache that these tests share, since each conversion takes seconds."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMDOMAIN_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type:
     """Each engine in turn, whichever the machine would choose."""
-    monkeypatch.setattr(snapshot, "choose_engine", lambda encoder: request.param())
+    monkeypatch.setattr(snapshot, "choose_engine", lambda sam: request.param())
     return request.param
 
 
+def converted(cache: Path) -> dict[Path, int]:
+    """What the cache holds, by the time of writing."""
+    files = (cache / "engines").glob("*/*")
+    return {path: path.stat().st_mtime_ns for path in files if path.is_file()}
+
+
 @pytest.mark.usefixtures("engine")
-def test_a_snapshot_gives_the_same_maps_and_masks(tiny: Sam) -> None:
-    """In f32 the embedding, its levels and the masks equal plain torch's."""
-    fast = accelerate(tiny)
+def test_a_snapshot_gives_the_same_maps(tiny: Sam) -> None:
+    """In f32 the embedding and its levels equal plain torch's."""
     with torch.no_grad():
-        expected, found = encode(tiny, PIXELS), encode(fast, PIXELS)
-        prompts = Prompts(boxes=torch.tensor([[4.0, 4, 40, 30]] * 2), images=torch.tensor([1, 0]))
-        masks = decode(tiny, expected, prompts).low_res
-        assert torch.allclose(decode(fast, found, prompts).low_res, masks, atol=1e-4)
+        expected, found = encode(tiny, PIXELS), encode(accelerate(tiny), PIXELS)
     assert torch.allclose(found.main, expected.main, atol=1e-4)
     assert found.levels.keys() == expected.levels.keys()
     for stride, level in expected.levels.items():
         assert torch.allclose(found.levels[stride], level, atol=1e-4)
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("multimask", [False, True], ids=["single", "multimask"])
+@pytest.mark.parametrize("prompts", PROMPTS.values(), ids=PROMPTS.keys())
+def test_a_snapshot_gives_the_same_masks(tiny: Sam, prompts: Prompts, multimask: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """In f32 the masks of prompts of every length are plain torch's, to 1e-4 of their size."""
+    with torch.no_grad():
+        embedding = encode(tiny, PIXELS)
+        expected = decode(tiny, embedding, prompts, multimask=multimask)
+        found = decode(accelerate(tiny), embedding, prompts, multimask=multimask)
+    limit = 1e-4 * float(expected.low_res.abs().max())
+    assert torch.allclose(found.low_res, expected.low_res, rtol=0, atol=limit)
+    assert torch.allclose(found.iou, expected.iou, rtol=0, atol=1e-4)
+
+
+@pytest.mark.usefixtures("engine")
+def test_no_prompts_give_no_masks(tiny: Sam) -> None:
+    """An empty set of boxes is decoded to an empty prediction."""
+    fast = accelerate(tiny)
+    with torch.no_grad():
+        none = decode(fast, encode(fast, PIXELS), Prompts(boxes=torch.zeros(0, 4)))
+    assert none.low_res.shape == (0, 1, 64, 64)
+
+
+def test_a_prompt_does_not_depend_on_its_batch(tiny: Sam) -> None:
+    """In OpenVINO three prompts together come out bit for bit as each alone."""
+    pytest.importorskip("openvino")
+    fast = accelerate(tiny)
+    embedding = encode(fast, PIXELS[:1])
+    together = decode(fast, embedding, Prompts(boxes=BOXES)).low_res
+    alone = [decode(fast, embedding, Prompts(boxes=box[None])).low_res for box in BOXES]
+    assert torch.equal(together, torch.cat(alone))
+
+
+def test_a_decoder_of_another_kind_stays_in_torch(tiny: Sam) -> None:
+    """A subclass, which may choose among masks in its own way, is run as it is."""
+    pytest.importorskip("openvino")
+
+    class Reversed(MaskDecoder):
+        def forward(self, **inputs: object) -> tuple[torch.Tensor, torch.Tensor]:
+            logits, iou = super().forward(**inputs)
+            return -logits, iou
+
+    sam = tiny_sam()
+    sam.mask_decoder.__class__ = Reversed
+    fast = accelerate(sam)
+    with torch.no_grad():
+        embedding = encode(tiny, PIXELS[:1])
+        expected = decode(tiny, embedding, Prompts(boxes=BOXES)).low_res
+        assert torch.equal(decode(fast, embedding, Prompts(boxes=BOXES)).low_res, -expected)
 
 
 @pytest.mark.usefixtures("engine")
@@ -74,10 +144,9 @@ def test_an_image_does_not_depend_on_its_batch(tiny: Sam) -> None:
 def test_the_second_time_converts_nothing(tiny: Sam, cache: Path) -> None:
     """The conversion stays in the cache, one folder for a state of the weights."""
     accelerate(tiny)
-    (folder,) = (cache / "engines").iterdir()
-    written = {p: p.stat().st_mtime_ns for p in folder.iterdir() if p.is_file()}
+    written = converted(cache)
     accelerate(tiny)
-    assert {p: p.stat().st_mtime_ns for p in folder.iterdir() if p.is_file()} == written
+    assert converted(cache) == written
 
 
 @pytest.mark.usefixtures("engine")
@@ -138,19 +207,20 @@ def test_an_unknown_precision_is_named(tiny: Sam) -> None:
 
 
 def test_a_failed_conversion_leaves_nothing(
-    tiny: Sam, cache: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Sam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A conversion that breaks off is not taken for a finished one."""
 
     class Broken(TorchEngine):
-        def convert(self, encoder: object, example: object, folder: Path) -> None:
+        def convert(self, sam: Sam, folder: Path) -> None:
             (folder / "half").write_text("x")
             raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(snapshot, "choose_engine", lambda encoder: Broken())
+    monkeypatch.setenv("SAMDOMAIN_CACHE", str(tmp_path))
+    monkeypatch.setattr(snapshot, "choose_engine", lambda sam: Broken())
     with pytest.raises(RuntimeError, match="out of memory"):
         accelerate(tiny)
-    assert list((cache / "engines").iterdir()) == []
+    assert list((tmp_path / "engines").iterdir()) == []
 
 
 @pytest.mark.usefixtures("engine")
