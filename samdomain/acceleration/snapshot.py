@@ -136,6 +136,8 @@ def _restore(folder: Path, precision: Precision) -> AcceleratedSam:
 def _fingerprint(sam: Sam) -> str:
     """Return a digest of all that the snapshot is made of."""
     digest = hashlib.sha256(json.dumps(sam.spec.to_json(), sort_keys=True).encode())
+    for part in (sam.image_encoder, sam.prompt_encoder, sam.mask_decoder):
+        digest.update(f"{type(part).__module__}.{type(part).__qualname__}".encode())
     for name, tensor in sam.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
