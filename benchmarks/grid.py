@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 Cell = Callable[[], Mapping[str, Any]]
+RESULTS = Path(__file__).parent / "results"
 
 
 def run_grid(name: str, cells: Mapping[str, Cell]) -> None:
@@ -20,7 +21,7 @@ def run_grid(name: str, cells: Mapping[str, Cell]) -> None:
         name: folder of the results, beside this file.
         cells: what to measure, by the name of its file.
     """
-    folder = Path(__file__).parent / "results" / name
+    folder = RESULTS / name
     folder.mkdir(parents=True, exist_ok=True)
     chosen = sys.argv[1:]
     if unknown := set(chosen) - cells.keys():
@@ -36,6 +37,11 @@ def run_grid(name: str, cells: Mapping[str, Cell]) -> None:
         print(cell, path.read_text())
 
 
+def read_cell(name: str, cell: str) -> dict[str, Any]:
+    """Return what was measured in a cell."""
+    return json.loads((RESULTS / name / f"{cell}.json").read_text())
+
+
 def machine() -> dict[str, Any]:
     """Tell what the figures depend on beside the code."""
     return {
@@ -43,4 +49,5 @@ def machine() -> dict[str, Any]:
         "samdomain": version("samdomain"),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
     }

@@ -3,6 +3,7 @@
 import inspect
 import json
 import logging
+import re
 import sys
 import traceback
 from argparse import ArgumentError
@@ -126,6 +127,8 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     parser.add_argument("-q", "--quiet", action="store_true", help="Tell only of errors.")
     parser.add_argument("-v", "--verbose", action="store_true", help="Tell of every step.")
     _spell_with_dashes(parser)
+    # argparse takes -9999 for a value, but -3.4e38 and -20:5 for flags.
+    parser._negative_number_matcher = re.compile(r"-\.?\d")  # noqa: SLF001 - no public door
     return parser
 
 

@@ -1,6 +1,7 @@
 """Write a folder of results so that nothing half-written ever carries a final name."""
 
 import errno
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -37,13 +38,14 @@ class Output:
 def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Iterator[Output]:
     """Collect results in a scratch folder and move them to their names at the end.
 
-    When the block fails, the folder is as it was before. Files of other names in it are
-    never touched.
+    When the block fails, the folder is as it was before. Files in it that are nobody's results
+    are never touched.
 
     Args:
         folder: folder of the results; it is made where it is missing.
         names: results that the block must write, the one that proves the others last.
-        overwrite: replace earlier results of the same names.
+        overwrite: replace earlier results of the same names, and remove those of other names
+            that an earlier run's record lists under `files`.
 
     Raises:
         InputError: the folder cannot be written, or holds results and `overwrite` is false.
@@ -96,10 +98,26 @@ def _is_full(folder: Path, error: Exception) -> bool:
 
 
 def _publish(output: Output) -> None:
+    stale = _recorded(output.folder / output.names[-1]) - {*output.names}
     # The last name proves the others: it goes first and comes back last.
     (output.folder / output.names[-1]).unlink(missing_ok=True)
+    for name in stale:
+        (output.folder / name).unlink(missing_ok=True)
     for name in output.names:
         output.path(name).replace(output.folder / name)
+
+
+def _recorded(record: Path) -> set[str]:
+    """Return the results that an earlier run says it wrote beside its record."""
+    if record.suffix != ".json":
+        return set()
+    try:
+        listed = json.loads(record.read_text(encoding="utf-8"))["files"]
+        # Whoever wrote the record: what lies elsewhere is not ours.
+        own = {name for name in listed if name == Path(name).name}
+        return {name for name in own if (record.parent / name).is_file()}
+    except (OSError, ValueError, TypeError, KeyError):
+        return set()
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -10,19 +10,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib_scalebar.scalebar import ScaleBar
-from shapely.geometry import LineString
 from shapely.geometry.base import BaseGeometry
 
 from samdomain_geo.colours import OUTLINE
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.raster import Scene
 from samdomain_geo.stretch import Stretch
-from samdomain_geo.vector import to_crs
+from samdomain_geo.vector import pixel_width
 
 _LONGER_SIDE = 1600  # pixels of the picture; a screen shows no more
 _SHORTEST_SIDE = 300  # so that a strip of a scene leaves room for title and scale bar
 _DPI = 100
-_OUTLINE = tuple(part / 255 for part in OUTLINE)
+# Colour and width in points: a dark casing, so that the line is seen on bright ground too.
+_LINES = (((0.0, 0.0, 0.0), 3.2), (tuple(part / 255 for part in OUTLINE), 1.6))
 
 
 def draw_preview(
@@ -46,15 +46,16 @@ def draw_preview(
     pixels, valid = scene.thumbnail(_LONGER_SIDE)
     image = np.where(valid, stretch(pixels), 255).astype(np.uint8)[:3].transpose(1, 2, 0)
     longer = max(scene.rows, scene.columns)
-    width, height = (
+    inches = (
         max(_SHORTEST_SIDE, _LONGER_SIDE * side / longer) / _DPI
         for side in (scene.columns, scene.rows)
     )
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(*inches,), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(image, extent=(0, scene.columns, scene.rows, 0), interpolation="nearest")
     rings = [np.asarray(ring.coords) for outline in outlines for ring in _rings(outline)]
-    axes.add_collection(LineCollection(rings, colors=_OUTLINE, linewidths=1.6))
+    for colour, width in _LINES:
+        axes.add_collection(LineCollection(rings, colors=[colour], linewidths=width))
     axes.set(xlim=(0, scene.columns), ylim=(scene.rows, 0), xticks=[], yticks=[])
     axes.set_title(title, loc="left")
     _add_scale_bar(axes, scene, ellipsoid)
@@ -69,13 +70,6 @@ def _add_scale_bar(axes: Axes, scene: Scene, ellipsoid: Ellipsoid | None) -> Non
     if ellipsoid is None:
         bar = ScaleBar(1, "px", dimension="pixel-length", location="lower right", box_alpha=0.8)
     else:
-        metres = _pixel_width(scene, ellipsoid)
+        metres = pixel_width(scene, ellipsoid)
         bar = ScaleBar(metres, "m", location="lower right", box_alpha=0.8)
     axes.add_artist(bar)
-
-
-def _pixel_width(scene: Scene, ellipsoid: Ellipsoid) -> float:
-    """Return the width on the ground of the scene's middle pixel, in metres."""
-    column, row = scene.columns / 2, scene.rows / 2
-    pixel = LineString([(column - 0.5, row), (column + 0.5, row)])
-    return ellipsoid.length(to_crs(pixel, scene.transform))

@@ -1,19 +1,21 @@
 """Find the object that each prompt asks for, in windows that neighbours share."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import shapely
 import torch
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.windows import Window
 from shapely.geometry import MultiPolygon
+from shapely.geometry.base import BaseGeometry
+from torch import Tensor
 
-from samdomain import Prompts, decode, encode
+from samdomain import Prediction, Prompts, decode, encode
 from samdomain.sam import SamLike
 from samdomain_geo.ahead import read_ahead
+from samdomain_geo.prompts import ObjectPrompts
 from samdomain_geo.raster import Scene
 from samdomain_geo.stretch import DISPLAY_RANGE, Stretch
 from samdomain_geo.vector import outline
@@ -21,6 +23,9 @@ from samdomain_geo.windows import SharedWindow
 
 # Windows encoded together: more saves nothing on a CPU and costs memory.
 _BATCH = 4
+
+# Prompts decoded together: more saves nothing and costs about 20 MB each.
+_DECODED = 32
 
 # A window is read at most this many times finer than the encoder sees it: the outline gains
 # nothing from more, and memory stays bounded however large the object is.
@@ -40,6 +45,9 @@ class FoundObject:
     score: float
 
 
+_NOTHING = FoundObject(None, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class _Chip:
     """A window as the encoder gets it.
@@ -56,45 +64,47 @@ class _Chip:
     to_scene: Affine
     members: NDArray[np.intp]
 
-    def place(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return boxes (M, 4) of the scene in pixels of the chip."""
-        to_chip = ~self.to_scene
-        left, top = to_chip @ (boxes[:, 0], boxes[:, 1])
-        right, bottom = to_chip @ (boxes[:, 2], boxes[:, 3])
-        return np.stack([left, top, right, bottom], axis=1)
+    def place(self, points: NDArray[np.float64]) -> Tensor:
+        """Return points (..., 2) of the scene in pixels of the chip."""
+        x, y = ~self.to_scene @ (points[..., 0], points[..., 1])
+        return torch.from_numpy(np.stack([x, y], axis=-1)).float()
 
 
 def find_objects(
     sam: SamLike,
     scene: Scene,
     stretch: Stretch,
-    boxes: NDArray[np.float64],
+    prompts: ObjectPrompts,
     windows: Sequence[SharedWindow],
 ) -> Iterator[tuple[int, FoundObject]]:
-    """Find one object for each box; objects come in the order of their windows.
+    """Find each object that is asked for; objects come in the order of their windows.
 
     Each object is decoded in a window that holds it whole, so no object has a seam.
-    Windows are read ahead while the last ones are decoded.
+    Windows are read ahead while the last ones are decoded; those of nothing but nodata hold
+    no object and are not encoded.
 
     Args:
-        sam: model that understands boxes.
+        sam: model that understands the prompts.
         scene: raster to look at.
         stretch: the scene's radiometric stretch.
-        boxes: (N, 4) as left, top, right, bottom in pixels of the scene.
-        windows: where to look at which of the boxes; see `share_windows`.
+        prompts: N objects in the scene.
+        windows: where to look for which of them; see `share_windows`.
 
     Returns:
-        Iterator: index of the box, and what was found for it.
+        Iterator: index of the object, and what was found for it.
     """
     chips = read_ahead(_read_chip(sam, scene, stretch, window) for window in windows)
     batch: list[_Chip] = []
     for chip in chips:
+        if not chip.valid.any():
+            yield from ((index, _NOTHING) for index in chip.members.tolist())
+            continue
         batch.append(chip)
         if len(batch) == _BATCH:
-            yield from _decode_chips(sam, batch, boxes)
+            yield from _decode_chips(sam, batch, prompts)
             batch = []
     if batch:
-        yield from _decode_chips(sam, batch, boxes)
+        yield from _decode_chips(sam, batch, prompts)
 
 
 def _read_chip(sam: SamLike, scene: Scene, stretch: Stretch, shared: SharedWindow) -> _Chip:
@@ -114,20 +124,58 @@ def _shape(window: Window, longest: int) -> tuple[int, int]:
 
 
 def _decode_chips(
-    sam: SamLike, chips: list[_Chip], boxes: NDArray[np.float64]
+    sam: SamLike, chips: list[_Chip], prompts: ObjectPrompts
 ) -> Iterator[tuple[int, FoundObject]]:
-    placed = np.concatenate([chip.place(boxes[chip.members]) for chip in chips])
+    members = np.concatenate([chip.members for chip in chips])
     owners = np.repeat(np.arange(len(chips)), [len(chip.members) for chip in chips])
-    prompts = Prompts(
-        boxes=torch.from_numpy(placed).float(), images=torch.from_numpy(owners).long()
-    )
     with torch.no_grad():
         images = [torch.from_numpy(chip.pixels) for chip in chips]
-        prediction = decode(sam, encode(sam, images, DISPLAY_RANGE), prompts)
-    members = np.concatenate([chip.members for chip in chips])
-    for row, (index, owner) in enumerate(zip(members.tolist(), owners.tolist(), strict=True)):
-        one = prediction[row]
-        mask = (one.logits[0, 0] > 0).cpu().numpy()
-        chip = chips[owner]
-        found = outline(mask & chip.valid, chip.to_scene, shapely.box(*boxes[index]))
-        yield index, FoundObject(found, float(one.iou[0, 0].clamp(0, 1)))
+        embedding = encode(sam, images, DISPLAY_RANGE)
+    for alike in prompts.alike(members):
+        for first in range(0, len(alike), _DECODED):
+            chosen = alike[first : first + _DECODED]
+            asked = _ask(prompts, members[chosen], chips, owners[chosen])
+            with torch.no_grad():
+                prediction = _best(decode(sam, embedding, asked, multimask=_is_ambiguous(asked)))
+            for row, position in enumerate(chosen.tolist()):
+                chip, index = chips[owners[position]], int(members[position])
+                yield index, _trace(prediction[row], chip, prompts.area(index))
+
+
+def _ask(
+    prompts: ObjectPrompts,
+    objects: NDArray[np.intp],
+    chips: list[_Chip],
+    owners: NDArray[np.intp],
+) -> Prompts:
+    """Return the prompts of objects that have the same kinds, each in pixels of its chip."""
+    pairs = [(index, chips[owner]) for index, owner in zip(objects, owners, strict=True)]
+    boxes = points = labels = None
+    if prompts.boxed[objects[0]]:
+        corners = [chip.place(prompts.boxes[index].reshape(2, 2)) for index, chip in pairs]
+        boxes = torch.stack(corners).reshape(-1, 4)
+    if prompts.clicked[objects[0]]:
+        points = [chip.place(prompts.clicks.of(index).places) for index, chip in pairs]
+        labels = [torch.from_numpy(prompts.clicks.of(index).labels) for index, _ in pairs]
+    return Prompts(boxes, points, labels, images=torch.from_numpy(owners))
+
+
+def _is_ambiguous(prompts: Prompts) -> bool:
+    # SAM was trained to answer one click alone with three masks: part, object, whole.
+    return prompts.boxes is None and prompts.points is not None and len(prompts.points[0]) == 1
+
+
+def _best(prediction: Prediction) -> Prediction:
+    """Return the one of each prompt's masks that the decoder itself trusts most."""
+    best = prediction.iou.argmax(dim=1, keepdim=True)
+    return replace(
+        prediction,
+        low_res=prediction.low_res.take_along_dim(best[..., None, None], dim=1),
+        iou=prediction.iou.take_along_dim(best, dim=1),
+    )
+
+
+def _trace(one: Prediction, chip: _Chip, area: BaseGeometry) -> FoundObject:
+    mask = (one.logits[0, 0] > 0).cpu().numpy()
+    found = outline(mask & chip.valid, chip.to_scene, area)
+    return FoundObject(found, float(one.iou[0, 0].clamp(0, 1)))

@@ -1,191 +1,116 @@
-"""Read prompts from a vector file, as boxes in the pixels of a scene."""
+"""Hold what the objects of a scene are asked for by: boxes, clicks, or both."""
 
-import logging
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError, FieldError
-from pyproj.exceptions import ProjError
+from shapely.geometry import MultiPoint
+from shapely.geometry.base import BaseGeometry
 
 from samdomain.errors import InputError
+from samdomain.sam import PromptKind, SamSpec
+from samdomain_geo.clicks import Clicks
 from samdomain_geo.raster import Scene
-
-logger = logging.getLogger(__name__)
-
-POLYGONAL = {"Polygon", "MultiPolygon"}
-
-# Rows that an error message names, so that it stays one line.
-_NAMED = 3
-
-
-@dataclass(frozen=True)
-class PromptFile:
-    """A vector file of prompts, and which of its rows to take.
-
-    Attributes:
-        path: any vector file that pyogrio reads.
-        layer: layer to read; needed only where the file has several.
-        where: condition in OGR's SQL, as "height > 3".
-    """
-
-    path: Path
-    layer: str | None = None
-    where: str | None = None
-
-    def read(self) -> gpd.GeoDataFrame:
-        """Read the rows, with their number in the file as column `prompt_fid`.
-
-        Raises:
-            InputError: the file is missing or no vector file, the layer or a column does not
-                exist, or no row is left.
-        """
-        if not Path(self.path).exists():
-            raise InputError(f"{self.path} does not exist: give a vector file of boxes or polygons")
-        try:
-            layer = self._choose_layer()
-            rows = pyogrio.read_dataframe(
-                self.path, layer=layer, where=self.where, fid_as_index=True
-            )
-        except InputError:
-            raise
-        except DataSourceError as error:
-            raise InputError(f"{self.path} is not a vector file: {_one_line(error)}") from error
-        except (DataLayerError, FieldError, ValueError) as error:
-            cause = f"--where {self.where!r} fails on" if self.where else "rows cannot be read from"
-            raise InputError(f"{cause} {self.path}: {_one_line(error)}") from error
-        if not isinstance(rows, gpd.GeoDataFrame):
-            raise InputError(f"{self.path} holds no geometries: give boxes or polygons")
-        if rows.empty:
-            which = f" that meet --where {self.where!r}" if self.where else ""
-            raise InputError(f"{self.path} has no rows{which}: nothing to segment")
-        return rows.rename_axis("prompt_fid").reset_index()
-
-    def _choose_layer(self) -> str | None:
-        layers = [name for name, kind in pyogrio.list_layers(self.path) if kind is not None]
-        if self.layer is None and len(layers) > 1:
-            raise InputError(
-                f"{self.path} has {len(layers)} layers: choose one with --layer; they are "
-                f"{', '.join(layers)}"
-            )
-        if self.layer is not None and self.layer not in layers:
-            raise InputError(
-                f"{self.path} has no layer {self.layer!r} of geometries: it has "
-                f"{', '.join(layers) or 'none'}"
-            )
-        return self.layer
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectPrompts:
-    """Boxes of N objects in the pixels of a scene.
+    """What N objects are asked for by, in the pixels of a scene.
+
+    Each object has a box, clicks of which one at least is on it, or both.
 
     Attributes:
-        boxes: (N, 4) as left, top, right, bottom; inside the scene.
-        clipped: (N,) whether the box reached over the scene's edge.
-        columns: the N rows' own columns, without geometry.
+        boxes: (N, 4) as left, top, right, bottom; inside the scene; NaN where an object has none.
+        clipped: (N,) whether the box, or clicks on the object, reach over the scene's edge.
+        columns: the N rows' own columns, without geometry; of the box where there is one, else
+            of the first click on the object.
         outside: how many further rows lie outside the scene.
+        clicks: the objects' clicks; inside the scene.
     """
 
     boxes: NDArray[np.float64]
     clipped: NDArray[np.bool_]
     columns: pd.DataFrame
     outside: int
+    clicks: Clicks = field(default_factory=Clicks.none)
 
     def __len__(self) -> int:
         """Return the number of objects."""
         return len(self.boxes)
 
+    @cached_property
+    def boxed(self) -> NDArray[np.bool_]:
+        """Whether each object has a box, (N,)."""
+        return ~np.isnan(self.boxes[:, 0])
 
-def place_prompts(rows: gpd.GeoDataFrame, scene: Scene) -> ObjectPrompts:
-    """Turn geometries into boxes in the pixels of a scene: their bounds.
+    @cached_property
+    def clicked(self) -> NDArray[np.intp]:
+        """How many clicks each object has, (N,)."""
+        return np.bincount(self.clicks.objects, minlength=len(self))
 
-    Args:
-        rows: polygons or boxes in any CRS.
-        scene: raster that the boxes belong to.
+    def check(self, spec: SamSpec) -> None:
+        """Refuse, before any work, kinds of prompt that a model does not understand.
 
-    Raises:
-        InputError: one side lacks a CRS, a geometry is empty, not polygonal or without
-            extent, or none lies inside the scene.
-    """
-    _check_geometries(rows)
-    geometries = _in_pixels(rows, scene)
-    bounds = shapely.bounds(geometries)  # (n, 4)
-    size = np.array([scene.columns, scene.rows, scene.columns, scene.rows], dtype=float)
-    clipped = np.clip(bounds, 0, size)
-    # Coordinates that the scene's CRS cannot express come out infinite or NaN: outside.
-    inside = (
-        np.isfinite(bounds).all(axis=1)
-        & (clipped[:, 2] > clipped[:, 0])
-        & (clipped[:, 3] > clipped[:, 1])
-    )
-    outside = int((~inside).sum())
-    if not inside.any():
-        raise InputError(
-            f"none of the {len(rows)} prompts lies inside {scene.path}: "
-            "do their CRS and place agree with the scene's?"
-        )
-    if outside:
-        logger.warning("%d of %d prompts lie outside the scene: left out", outside, len(rows))
-    return ObjectPrompts(
-        boxes=clipped[inside],
-        clipped=(clipped != bounds).any(axis=1)[inside],
-        columns=pd.DataFrame(rows.drop(columns=rows.geometry.name))[inside].reset_index(drop=True),
-        outside=outside,
-    )
+        Args:
+            spec: the model's.
 
+        Raises:
+            InputError: there is such a prompt.
+        """
+        kinds: dict[PromptKind, tuple[str, int]] = {
+            "box": ("have a box", int(self.boxed.sum())),
+            "point": ("have clicks", int((self.clicked > 0).sum())),
+        }
+        for kind, (told, count) in kinds.items():
+            if count and kind not in spec.prompts:
+                raise InputError(
+                    f"{count} of {len(self)} objects {told}, but {spec.name!r} was trained with "
+                    f"{' and '.join(sorted(spec.prompts))} prompts only: give those, or choose "
+                    "--weights that understand both: mobile_sam, sam_vit_b, sam_vit_l, sam_vit_h"
+                )
 
-def _check_geometries(rows: gpd.GeoDataFrame) -> None:
-    geometry = rows.geometry
-    empty = geometry.isna() | geometry.is_empty
-    _refuse(rows, empty, "have no geometry", "remove them, or leave them out with --where")
-    kinds = geometry.geom_type
-    foreign = ~kinds.isin(POLYGONAL)
-    named = ", ".join(sorted(set(kinds[foreign])))
-    _refuse(rows, foreign, f"are {named}", "prompts are polygons or boxes; buffer or convert them")
-    bounds = geometry.bounds
-    finite = np.isfinite(bounds).all(axis=1)
-    flat = ~(finite & (bounds.maxx > bounds.minx) & (bounds.maxy > bounds.miny))
-    _refuse(rows, flat, "are as thin as a line or not finite", "remove or repair them")
-    if crossed := int((~geometry.is_valid).sum()):
-        # Only their bounds are used, and those are sound.
-        logger.warning("%d prompts are invalid polygons; their bounds are used", crossed)
+    def extents(self, side: float, scene: Scene) -> NDArray[np.float64]:
+        """Return where each object is looked for, (N, 4) as boxes inside the scene.
 
+        Args:
+            side: side in pixels of the square about the clicks of an object without a box: they
+                do not tell how large it is.
+            scene: raster that the prompts belong to.
+        """
+        low, high = self.boxes[:, :2].copy(), self.boxes[:, 2:].copy()
+        np.fmin.at(low, self.clicks.objects, self.clicks.places)
+        np.fmax.at(high, self.clicks.objects, self.clicks.places)
+        bare = ~self.boxed[:, None]
+        middle = (low + high) / 2
+        low = np.where(bare, np.minimum(low, middle - side / 2), low)
+        high = np.where(bare, np.maximum(high, middle + side / 2), high)
+        size = np.array([scene.columns, scene.rows], dtype=float)
+        return np.clip(np.concatenate([low, high], axis=1), 0, np.tile(size, 2))
 
-def _refuse(rows: gpd.GeoDataFrame, wrong: pd.Series, fault: str, remedy: str) -> None:
-    if not wrong.any():
-        return
-    fids = rows["prompt_fid"][wrong].tolist()
-    named = ", ".join(map(str, fids[:_NAMED])) + (", ..." if len(fids) > _NAMED else "")
-    raise InputError(f"{len(fids)} of {len(rows)} prompts (fid {named}) {fault}: {remedy}")
+    def area(self, index: int) -> BaseGeometry:
+        """Return what a part of an object must touch: its box, its clicks on it, or either."""
+        parts: list[BaseGeometry] = []
+        if not np.isnan(self.boxes[index, 0]):
+            parts.append(shapely.box(*self.boxes[index]))
+        if len(places := self.clicks.of(index).on()):
+            parts.append(MultiPoint(places))
+        return shapely.union_all(parts)
 
+    def alike(self, objects: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+        """Group objects that have the same kinds of prompt, since a model is asked for one set.
 
-def _in_pixels(rows: gpd.GeoDataFrame, scene: Scene) -> NDArray[np.object_]:
-    if (rows.crs is None) != (scene.crs is None):
-        without = "the prompts have" if rows.crs is None else f"{scene.path} has"
-        raise InputError(
-            f"{without} no CRS, but the other side has: assign it, it cannot be guessed"
-        )
-    if rows.crs is not None:
-        try:
-            rows = rows.to_crs(scene.crs)
-        except ProjError as error:
-            raise InputError(
-                f"the prompts cannot be brought into the scene's CRS: {_one_line(error)}"
-            ) from error
-    to_pixels = ~scene.transform
+        A single click without a box stands apart: it is ambiguous.
 
-    def pixels(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        columns, lines = to_pixels @ (xy[:, 0], xy[:, 1])
-        return np.stack([columns, lines], axis=1)
+        Args:
+            objects: (M,) indices of objects.
 
-    return shapely.transform(np.asarray(rows.geometry.values), pixels)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+        Returns:
+            Iterator: positions in `objects`, (K,) each.
+        """
+        kinds = 3 * self.boxed[objects] + np.minimum(self.clicked[objects], 2)
+        for kind in np.unique(kinds):
+            yield np.flatnonzero(kinds == kind)

@@ -1,8 +1,7 @@
 """Read scenes by window, and write rasters beside them."""
 
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from samdomain.errors import InputError
+from samdomain.errors import InputError, SamDomainError, StoppedError
+from samdomain_geo.nodata import overruled
+from samdomain_geo.source import file_name, is_remote, open_source
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
@@ -42,14 +43,21 @@ class Scene:
     """A raster that is open for reading, by the bands that the model sees.
 
     Attributes:
-        path: file as the user gave it.
+        path: file or URL as the user gave it.
         dataset: open rasterio dataset.
         bands: one-based bands in the order in which the model takes them.
+        dtype: data type of the first of the bands, as stored.
     """
 
-    path: Path
+    path: str
     dataset: DatasetReader
     bands: tuple[int, ...]
+    dtype: str
+
+    @property
+    def name(self) -> str:
+        """Name of the file, without the way to it."""
+        return file_name(self.path)
 
     @property
     def crs(self) -> CRS | None:
@@ -71,11 +79,6 @@ class Scene:
         """Width in pixels."""
         return self.dataset.width
 
-    @property
-    def dtype(self) -> str:
-        """Data type of the first of the bands."""
-        return self.dataset.dtypes[self.bands[0] - 1]
-
     def read(
         self, window: Window, shape: tuple[int, int] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -91,6 +94,7 @@ class Scene:
 
         Raises:
             InputError: the file is damaged there.
+            StoppedError: the file is behind a URL whose server failed.
         """
         rows, columns = shape or (round(window.height), round(window.width))
         how = {"window": window, "resampling": Resampling.average}
@@ -98,11 +102,9 @@ class Scene:
             stored = self.dataset.read(
                 list(self.bands), out_shape=(len(self.bands), rows, columns), **how
             )
-            valid = self.dataset.dataset_mask(out_shape=(rows, columns), window=window) > 0
+            valid = self._valid(stored, window)
         except RasterioError as error:
-            raise InputError(
-                f"{self.path} cannot be read at {_told(window)}: the file is cut off or damaged"
-            ) from error
+            raise self._unreadable(window) from error
         with np.errstate(over="ignore"):  # too large for float32 is infinite, and so not valid
             pixels = stored.astype(np.float32)
         return pixels, valid & np.isfinite(pixels).all(axis=0)
@@ -122,6 +124,29 @@ class Scene:
             pieces = [self.read(window) for window in self._grid()]
         return np.concatenate([pixels[:, valid] for pixels, valid in pieces], axis=1)
 
+    def _valid(self, stored: NDArray[Any], window: Window) -> NDArray[np.bool_]:
+        """Tell where one of the bands is not nodata, and nothing is masked or transparent."""
+        shape = stored.shape[1:]
+        if ColorInterp.alpha not in self.dataset.colorinterp:
+            bands = sorted(set(self.bands))
+            masks = self.dataset.read_masks(bands, out_shape=(len(bands), *shape), window=window)
+            return masks.any(axis=0)
+        # GDAL's own mask heeds nodata or alpha, never both.
+        alpha = self.dataset.colorinterp.index(ColorInterp.alpha) + 1
+        opaque = self.dataset.read(alpha, out_shape=shape, window=window) > 0
+        nodata = self.dataset.nodata
+        return opaque if nodata is None else opaque & (stored != nodata).any(axis=0)
+
+    def _unreadable(self, window: Window) -> SamDomainError:
+        if is_remote(self.path):
+            return StoppedError(
+                f"{self.path} could not be read at {_told(window)}: its server failed, or the "
+                "file is damaged; run again"
+            )
+        return InputError(
+            f"{self.path} cannot be read at {_told(window)}: the file is cut off or damaged"
+        )
+
     def _grid(self) -> Iterator[Window]:
         size = _SAMPLE_WINDOW
         for top in np.linspace(0, max(0, self.rows - size), _SAMPLE_GRID).astype(int):
@@ -131,34 +156,33 @@ class Scene:
 
 
 @contextmanager
-def open_scene(path: str | Path, bands: Sequence[int] | None = None) -> Iterator[Scene]:
+def open_scene(
+    path: str | Path, bands: Sequence[int] | None = None, nodata: float | None = None
+) -> Iterator[Scene]:
     """Open a raster for reading.
 
     Args:
-        path: anything that GDAL opens as a raster.
+        path: anything that GDAL opens as a raster; behind a URL, windows are read by range
+            requests.
         bands: one-based bands; by default those that the file marks as red, green and blue,
             else the first three, else the first one three times.
+        nodata: value that is nodata in place of the file's own; NaN where only NaN is.
 
     Raises:
-        InputError: the file is missing, not a raster, damaged, or lacks a band.
+        InputError: the file is missing, not a raster, damaged, or lacks a band, or no pixel
+            can have the value of nodata.
+        StoppedError: the file is behind a URL whose server failed.
     """
     where = str(path)
-    # URLs and GDAL's virtual paths (/vsi..., zip://...) are GDAL's to find.
-    if "://" not in where and not where.startswith("/vsi") and not Path(where).exists():
-        raise InputError(f"{where} does not exist: give the path of a raster")
-    with warnings.catch_warnings():
-        # Said once and clearly where the CRS is needed.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            dataset = rasterio.open(where)
-        except RasterioIOError as error:
-            raise InputError(
-                f"{where} is not a raster that GDAL can read: {str(error).splitlines()[0]}"
-            ) from error
-    with dataset:
-        scene = Scene(Path(where), dataset, _choose_bands(dataset, bands, where))
-        if scene.dtype.startswith("complex"):
+    with ExitStack() as stack:
+        dataset = stack.enter_context(open_source(where))
+        chosen = _choose_bands(dataset, bands, where)
+        dtype = dataset.dtypes[chosen[0] - 1]
+        if dtype.startswith("complex"):
             raise InputError(f"{where} holds complex numbers: give their amplitudes as a raster")
+        if nodata is not None:
+            dataset = stack.enter_context(overruled(dataset, nodata))
+        scene = Scene(where, dataset, chosen, dtype)
         _probe(scene)
         yield scene
 

@@ -14,6 +14,7 @@ import rasterio
 
 from samdomain import __version__
 from samdomain.weights import sha256
+from samdomain_geo.source import is_remote, public_name, remote_version
 
 SCHEMA = 1
 
@@ -32,9 +33,16 @@ class Stopwatch:
         self._last = now
 
 
-def identify(path: Path) -> dict[str, Any]:
-    """Return the name and the SHA-256 of an input; a remote one has no digest."""
-    return {"path": str(path), "sha256": sha256(path) if path.is_file() else None}
+def identify(path: str | Path) -> dict[str, Any]:
+    """Return the name of an input and what tells its content from another.
+
+    A file has the SHA-256 of its content. What lies behind a URL is not downloaded for it: it
+    has what the server tells, size, etag and last_modified.
+    """
+    if is_remote(str(path)):
+        return {"path": public_name(str(path)), "sha256": None, **remote_version(str(path))}
+    file = Path(path)
+    return {"path": str(path), "sha256": sha256(file) if file.is_file() else None}
 
 
 def write_record(path: Path, verb: str, content: Mapping[str, Any]) -> None:

@@ -27,6 +27,8 @@ CREATE TABLE "layer_styles" (
     "update_time" DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
 )
 """
+# Left out of the contents, or there as another kind, the table would be no layer to OGR, and QGIS
+# looks it up as a layer.
 _REGISTER = """
 INSERT INTO gpkg_contents (table_name, data_type, identifier, description, srs_id)
 VALUES ('layer_styles', 'attributes', 'layer_styles', '', 0)

@@ -5,11 +5,16 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import shapes
-from shapely.geometry import MultiPolygon, Polygon, shape
+from shapely.geometry import LineString, MultiPolygon, shape
 from shapely.geometry.base import BaseGeometry
 
+from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.raster import Scene
 
-def outline(mask: NDArray[np.bool_], to_scene: Affine, touching: Polygon) -> MultiPolygon | None:
+
+def outline(
+    mask: NDArray[np.bool_], to_scene: Affine, touching: BaseGeometry
+) -> MultiPolygon | None:
     """Trace a mask along its pixel edges, and keep the parts that touch a geometry.
 
     Args:
@@ -34,6 +39,13 @@ def to_crs(pixels: BaseGeometry, transform: Affine) -> BaseGeometry:
         return np.stack([x, y], axis=1)
 
     return shapely.transform(pixels, place)
+
+
+def pixel_width(scene: Scene, ellipsoid: Ellipsoid) -> float:
+    """Return the width on the ground of a scene's middle pixel, in metres."""
+    column, row = scene.columns / 2, scene.rows / 2
+    pixel = LineString([(column - 0.5, row), (column + 0.5, row)])
+    return ellipsoid.length(to_crs(pixel, scene.transform))
 
 
 def simplified(geometry: BaseGeometry, tolerance: float) -> BaseGeometry:

@@ -12,7 +12,8 @@ from rasterio.windows import Window
 _SMALLEST_SIDE = 16
 
 # Places tried for a window on either axis, in shares of the room that it has.
-_STEPS = (0.0, -1.0, 1.0, -0.5, 0.5)
+_SHARES = (0.0, -1.0, 1.0, -0.5, 0.5)
+_STEPS = np.array([(x, y) for y in _SHARES for x in _SHARES])
 
 
 @dataclass(frozen=True)
@@ -75,68 +76,95 @@ def share_windows(
     for seed in order:
         if not waiting[seed]:
             continue
-        choices = [layout.members(window, waiting) for window in layout.placements(boxes[seed])]
-        best = max(choices, key=lambda choice: len(choice.members))
-        members = np.union1d(best.members, [seed])
-        waiting[members] = False
-        shared.append(SharedWindow(best.window, members))
+        best = layout.best(seed, waiting)
+        waiting[best.members] = False
+        shared.append(best)
     return shared
 
 
 class _Layout:
-    """The boxes of a scene, with what it takes to find those inside a window."""
+    """The boxes of a scene, with what it takes to find those that may share a window.
+
+    They stand in one tree for each octave of their sides, so that a hall does not look through
+    all the sheds around it.
+    """
 
     def __init__(
         self, boxes: NDArray[np.float64], rows: int, columns: int, sharing: Sharing
     ) -> None:
         self.sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
         self._boxes = boxes
-        self._tree = shapely.STRtree(shapely.box(*boxes.T))
-        self._rows, self._columns = rows, columns
+        self._size = np.array([columns, rows])
         self._sharing = sharing
+        octaves = np.floor(np.log2(self.sides)).astype(int)
+        self._trees = {
+            int(octave): _Tree.of(boxes, octaves == octave) for octave in np.unique(octaves)
+        }
 
-    def placements(self, box: NDArray[np.float64]) -> list[Window]:
-        """Return windows of a box: near and around it first, wider and off its middle later."""
-        left, top, right, bottom = box
-        longer = max(right - left, bottom - top)
+    def best(self, seed: np.intp, waiting: NDArray[np.bool_]) -> SharedWindow:
+        """Return the window of a box that the most waiting boxes may share."""
+        windows = self._placements(self._boxes[seed])
+        sides = windows[:, 2:] - windows[:, :2]
+        longer = sides.max(axis=1)
+        near = self._near(windows, longer.min() / self._sharing.widest, self.sides[seed])
+        near = near[waiting[near]]
+        boxes, margins = self._boxes[near], self._sharing.margin * self.sides[near]
+        # (windows, near, 4): room between a box and the window at each of its edges.
+        before = boxes[:, :2] - windows[:, None, :2]
+        behind = windows[:, None, 2:] - boxes[:, 2:]
+        # A window's edge that is the scene's cuts nothing off, and needs no room.
+        needed_before = margins[:, None] * (windows[:, None, :2] > 0)
+        needed_behind = margins[:, None] * (windows[:, None, 2:] < self._size)
+        roomy = ((before >= needed_before) & (behind >= needed_behind)).all(axis=2)
+        similar = self.sides[near] * self._sharing.widest >= longer[:, None]
+        fits = roomy & similar
+        chosen = int(fits.sum(axis=1).argmax())
+        left, top = windows[chosen, :2].tolist()
+        width, height = sides[chosen].tolist()
+        members = np.union1d(near[fits[chosen]], [seed])
+        return SharedWindow(Window(left, top, width, height), members)
+
+    def _placements(self, box: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return windows (n, 4) of a box: near and around it first, wider and off it later."""
+        extent = box[2:] - box[:2]
+        middle = (box[:2] + box[2:]) / 2
+        longer = extent.max()
         margin = self._sharing.margin * longer
-        x, y = (left + right) / 2, (top + bottom) / 2
-        windows: list[Window] = []
+        windows: list[NDArray[np.int64]] = []
         for context in self._sharing.contexts:
             side = math.ceil(max(context * longer, _SMALLEST_SIDE))
-            slack_x = max(0.0, (side - (right - left)) / 2 - margin)
-            slack_y = max(0.0, (side - (bottom - top)) / 2 - margin)
-            windows += [
-                _square(x + dx * slack_x, y + dy * slack_y, side, self._rows, self._columns)
-                for dy in _STEPS
-                for dx in _STEPS
-            ]
-        return windows
+            slack = np.maximum(0.0, (side - extent) / 2 - margin)
+            start = np.floor(middle + _STEPS * slack - side / 2).astype(np.int64)
+            start = np.maximum(0, np.minimum(start, self._size - side))
+            windows.append(np.concatenate([start, np.minimum(start + side, self._size)], axis=1))
+        return np.concatenate(windows)
 
-    def members(self, window: Window, waiting: NDArray[np.bool_]) -> SharedWindow:
-        """Return a window with those waiting boxes that may share it."""
-        left, top = window.col_off, window.row_off
-        right, bottom = left + window.width, top + window.height
-        near = np.sort(self._tree.query(shapely.box(left, top, right, bottom), "contains"))
-        near = near[waiting[near]]
-        sides, boxes = self.sides[near], self._boxes[near]
-        room = np.stack(
-            [boxes[:, 0] - left, boxes[:, 1] - top, right - boxes[:, 2], bottom - boxes[:, 3]]
-        )  # (4, n)
-        # A window's edge that is the scene's cuts nothing off, and needs no room.
-        inner = np.array([left > 0, top > 0, right < self._columns, bottom < self._rows])
-        roomy = (room >= self._sharing.margin * sides * inner[:, None]).all(axis=0)
-        similar = sides * self._sharing.widest >= max(window.width, window.height)
-        return SharedWindow(window, near[roomy & similar])
+    def _near(
+        self, windows: NDArray[np.int64], smallest: float, largest: float
+    ) -> NDArray[np.intp]:
+        """Return boxes of about these sides that lie about these windows, in their order."""
+        area = shapely.box(*windows[:, :2].min(axis=0), *windows[:, 2:].max(axis=0))
+        octaves = range(math.floor(math.log2(smallest)), math.floor(math.log2(largest)) + 1)
+        found = [
+            self._trees[octave].members[self._trees[octave].tree.query(area)]
+            for octave in octaves
+            if octave in self._trees
+        ]
+        return np.sort(np.concatenate(found)) if found else np.empty(0, np.intp)
 
 
-def _square(x: float, y: float, side: int, rows: int, columns: int) -> Window:
-    column, width = _span(x, side, columns)
-    row, height = _span(y, side, rows)
-    return Window(column, row, width, height)
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """Boxes of one octave of sides, by place.
 
+    Attributes:
+        tree: their index by place.
+        members: index of each of them among all boxes.
+    """
 
-def _span(centre: float, side: int, length: int) -> tuple[int, int]:
-    start = math.floor(centre - side / 2)
-    start = max(0, min(start, length - side))
-    return start, min(side, length)
+    tree: shapely.STRtree
+    members: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, boxes: NDArray[np.float64], chosen: NDArray[np.bool_]) -> "_Tree":
+        return cls(shapely.STRtree(shapely.box(*boxes[chosen].T)), np.flatnonzero(chosen))

@@ -7,14 +7,15 @@ import logging
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Float
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from samdomain.acceleration.engines import Engine, Levels, Precision, choose_engine
+from samdomain.acceleration.engine import Engine, Levels, Precision
+from samdomain.acceleration.engines import choose_engine
 from samdomain.errors import InputError
 from samdomain.sam import Sam, SamLike, SamSpec
 from samdomain.sam.model import ImageEncoder, MaskDecoder, PromptEncoder
@@ -22,8 +23,8 @@ from samdomain.weights import cache_folder, load_sam
 
 logger = logging.getLogger(__name__)
 
-# Raised when what is written for an encoder changes, so that old folders are not read.
-_FORMAT = 1
+# Raised when what is written for a model changes, so that old folders are not read.
+_FORMAT = 2
 
 
 class AcceleratedSam(nn.Module, SamLike):
@@ -35,19 +36,18 @@ class AcceleratedSam(nn.Module, SamLike):
     Attributes:
         spec: what the weights expect.
         weights_sha256: digest of the file that the weights came from.
-        engine: name and version of the engine that runs the image encoder.
+        engine: name and version of the engine that runs encoder and decoder.
     """
 
-    def __init__(
-        self, sam: Sam, encoder: ImageEncoder, engine: str, folder: Path, precision: Precision
-    ) -> None:
+    def __init__(self, sam: Sam, engine: Engine, folder: Path, precision: Precision) -> None:
         super().__init__()
         self.spec = sam.spec
         self.weights_sha256 = sam.weights_sha256
-        self.engine = engine
+        self.engine = engine.key
+        encoder, decoder = engine.load(sam, folder, precision)
         self.image_encoder = _Frozen(encoder)
-        self.prompt_encoder: PromptEncoder = _frozen_copy(sam.prompt_encoder)
-        self.mask_decoder: MaskDecoder = _frozen_copy(sam.mask_decoder)
+        self.prompt_encoder: PromptEncoder = sam.prompt_encoder
+        self.mask_decoder: MaskDecoder = decoder
         self._folder = folder
         self._precision: Precision = precision
         super().train(False)
@@ -82,11 +82,11 @@ class _Frozen:
 
 
 def accelerate(sam: Sam, precision: Precision = "f32") -> AcceleratedSam:
-    """Return a snapshot of a SAM that encodes faster and cannot be trained.
+    """Return a snapshot of a SAM that infers faster and cannot be trained.
 
-    On a CPU the encoder runs in OpenVINO where the extra `openvino` is installed, on a GPU it
-    is compiled by torch, elsewhere it runs as it is. The first call for some weights converts
-    them, which takes up to a minute; the result stays in the user's cache.
+    On a CPU encoder and decoder run in OpenVINO where the extra `openvino` is installed, on a
+    GPU torch compiles the encoder, elsewhere they run as they are. The first call for some
+    weights converts them, which takes up to a minute; the result stays in the user's cache.
 
     Args:
         sam: model as it stands; later changes to it do not reach the snapshot.
@@ -98,26 +98,20 @@ def accelerate(sam: Sam, precision: Precision = "f32") -> AcceleratedSam:
     if precision not in get_args(Precision):
         allowed = ", ".join(get_args(Precision))
         raise InputError(f"precision {precision!r} is unknown: allowed are {allowed}")
-    encoder = cast(nn.Module, sam.image_encoder)
-    engine = choose_engine(encoder)
-    folder = cache_folder() / "engines" / f"{_fingerprint(sam)}-{engine.key}-{_FORMAT}"
-    snapshot = _frozen_copy(encoder)
+    snapshot = copy.deepcopy(sam).eval().requires_grad_(False)
+    engine = choose_engine(snapshot)
+    folder = cache_folder() / "engines" / f"{_fingerprint(snapshot)}-{engine.key}-{_FORMAT}"
     if not folder.exists():
         logger.info("preparing %s for %s, once for these weights", sam.spec.name, engine.key)
-        _convert(sam, snapshot, engine, folder)
-    return AcceleratedSam(
-        sam, engine.load(snapshot, folder, precision), engine.key, folder, precision
-    )
+        _convert(snapshot, engine, folder)
+    return AcceleratedSam(snapshot, engine, folder, precision)
 
 
-def _convert(sam: Sam, encoder: nn.Module, engine: Engine, folder: Path) -> None:
+def _convert(sam: Sam, engine: Engine, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
     try:
-        size = sam.spec.input_size
-        example = torch.zeros(1, sam.spec.input_channels, size, size)
-        with torch.no_grad():
-            engine.convert(encoder, example.to(next(encoder.parameters())), scratch)
+        engine.convert(sam, scratch)
         state = {name: tensor.contiguous() for name, tensor in sam.state_dict().items()}
         save_file(state, scratch / "sam.safetensors")
         identity = {"spec": sam.spec.to_json(), "weights_sha256": sam.weights_sha256}
@@ -142,11 +136,9 @@ def _restore(folder: Path, precision: Precision) -> AcceleratedSam:
 def _fingerprint(sam: Sam) -> str:
     """Return a digest of all that the snapshot is made of."""
     digest = hashlib.sha256(json.dumps(sam.spec.to_json(), sort_keys=True).encode())
+    for part in (sam.image_encoder, sam.prompt_encoder, sam.mask_decoder):
+        digest.update(f"{type(part).__module__}.{type(part).__qualname__}".encode())
     for name, tensor in sam.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()[:24]
-
-
-def _frozen_copy(part: Any) -> Any:
-    return copy.deepcopy(part).eval().requires_grad_(False)

@@ -90,18 +90,25 @@ class BrightEncoder(nn.Module):
 class SilentPromptEncoder(nn.Module):
     """Take any prompt and say nothing."""
 
-    def forward(self, *, points: object, boxes: Tensor, masks: object) -> tuple[Tensor, Tensor]:
-        return boxes.new_zeros(len(boxes), 0, 1), boxes.new_zeros(len(boxes), 1, 64, 64)
+    def forward(self, *, points: object, boxes: object, masks: object) -> tuple[Tensor, Tensor]:
+        count = len(boxes) if points is None else len(points[0])
+        return torch.zeros(count, 0, 1), torch.zeros(count, 1, 64, 64)
 
     def get_dense_pe(self) -> Tensor:
         return torch.zeros(1, 1, 64, 64)
 
 
 class BrightDecoder(nn.Module):
-    """Call an object what is brighter than the middle."""
+    """Call an object what is brighter than the middle; the other two answers are all and none."""
 
-    def forward(self, *, image_embeddings: Tensor, **rest: object) -> tuple[Tensor, Tensor]:
-        return image_embeddings - 127.5, image_embeddings.new_full((len(image_embeddings), 1), 0.8)
+    def forward(
+        self, *, image_embeddings: Tensor, multimask_output: bool, **rest: object
+    ) -> tuple[Tensor, Tensor]:
+        bright = image_embeddings - 127.5
+        scores = bright.new_tensor([0.3, 0.8, 0.2]).repeat(len(bright), 1)
+        answers = torch.cat([bright.abs() + 1, bright, -bright.abs() - 1], dim=1)
+        chosen = slice(None) if multimask_output else slice(1, 2)
+        return answers[:, chosen], scores[:, chosen]
 
 
 @pytest.fixture

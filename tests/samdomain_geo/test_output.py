@@ -81,3 +81,41 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be made"):
         write(tmp_path / "file" / "out")
+
+
+def rerun(folder: Path, names: tuple[str, ...], record: str) -> None:
+    with output_folder(folder, names, overwrite=True) as output:
+        for name in names:
+            output.path(name).write_text(record)
+
+
+def test_results_that_a_run_no_longer_has_are_removed(tmp_path: Path) -> None:
+    """What only the earlier record lists goes; what it does not list, or lies elsewhere, stays."""
+    folder = tmp_path / "out"
+    (tmp_path / "above.txt").write_text("mine")
+    rerun(
+        folder,
+        ("b.txt", "run.json"),
+        '{"files": ["b.txt", "run.json", "gone.txt", "../above.txt", "..", "folder"]}',
+    )
+    (folder / "folder").mkdir()
+    (folder / "mine.txt").write_text("mine")
+    rerun(folder, ("a.txt", "run.json"), "{}")
+    assert {p.name for p in folder.iterdir()} == {"a.txt", "run.json", "mine.txt", "folder"}
+    assert (tmp_path / "above.txt").exists()
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{}", '{"files": 3}', '{"files": [1]}', "null"])
+def test_a_record_that_lists_nothing_removes_nothing(tmp_path: Path, record: str) -> None:
+    """Whatever stands in an earlier record, the run goes on."""
+    rerun(tmp_path, ("b.txt", "run.json"), record)
+    rerun(tmp_path, ("a.txt", "run.json"), "{}")
+    assert {p.name for p in tmp_path.iterdir()} == {"a.txt", "b.txt", "run.json"}
+
+
+def test_a_failing_run_removes_nothing(tmp_path: Path) -> None:
+    """Results of other names go only when the new ones are there."""
+    rerun(tmp_path, ("b.txt", "run.json"), '{"files": ["b.txt", "run.json"]}')
+    with pytest.raises(ValueError, match="no"):
+        fail(tmp_path, ValueError("no"), overwrite=True)
+    assert {p.name for p in tmp_path.iterdir()} == {"b.txt", "run.json"}

@@ -32,6 +32,16 @@ def test_outlines_are_drawn(write_scene) -> None:
     assert yellow(draw(dark, [BLOCK])) > 1000
 
 
+def test_outlines_are_seen_on_bright_ground(write_scene) -> None:
+    """A dark casing runs along an outline on white and on yellow ground."""
+    for colour in ((255, 255, 255), (255, 220, 0)):
+        bright = np.empty((3, 100, 150), np.uint8)
+        bright[:] = np.array(colour, np.uint8)[:, None, None]
+        path = write_scene(bright)
+        dark = [int((draw(path, lines).max(axis=2) < 0.2).sum()) for lines in ([], [BLOCK])]
+        assert dark[1] - dark[0] > 1000
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2000), (2000, 3)])
 def test_any_shape_makes_a_picture_of_bounded_size(write_scene, shape: tuple[int, int]) -> None:
     """A pixel and a strip are drawn; no side is much longer than a screen."""

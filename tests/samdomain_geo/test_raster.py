@@ -1,3 +1,5 @@
+import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,57 @@ def test_complex_numbers_are_refused(write_scene) -> None:
     path = write_scene(np.ones((3, 4, 4), np.complex64))
     with pytest.raises(InputError, match="amplitudes"), open_scene(path):
         pass
+
+
+def test_two_hundred_bands(write_scene) -> None:
+    """Any three of 200 bands are read, each with its own nodata; the first three by default."""
+    values = np.arange(200, dtype=np.int16)[:, None, None] * np.ones((200, 6, 6), np.int16)
+    values[[9, 19, 199], 0, 0] = -1
+    path = write_scene(values, photometric="minisblack", nodata=-1)
+    with open_scene(path, [200, 10, 20]) as opened:
+        pixels, valid = opened.read(Window(0, 0, 6, 6))
+    assert pixels[:, 5, 5].tolist() == [199, 9, 19]
+    assert np.argwhere(~valid).tolist() == [[0, 0]]
+    with open_scene(path) as opened:
+        assert opened.bands == (1, 2, 3)
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
+def test_a_raster_without_pixels_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    """A virtual raster of no width or height is no raster."""
+    (tmp_path / "none.vrt").write_text(
+        f'<VRTDataset rasterXSize="{size[0]}" rasterYSize="{size[1]}">'
+        '<VRTRasterBand dataType="Byte" band="1"/></VRTDataset>'
+    )
+    with pytest.raises(InputError, match=r"none.vrt is not a raster"):
+        open_scene(tmp_path / "none.vrt").__enter__()
+
+
+def test_a_damaged_header_is_no_bug(scene: Path) -> None:
+    """Bytes of the header that are wrong are refused or read over; no other error comes out."""
+    whole, rng = scene.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, 600, 3):
+            damaged[place] = rng.integers(256)
+        scene.write_bytes(damaged)
+        with suppress(InputError), open_scene(scene):
+            continue
+        refused += 1
+    assert refused > 20
+
+
+def test_a_damaged_crs_is_refused(scene: Path) -> None:
+    """What rasterio tells of late, and not as an error of its own, is refused on opening."""
+    damaged = bytearray(scene.read_bytes())
+    tag = damaged.index(struct.pack("<HHI", 33550, 12, 3))  # the size of a pixel
+    struct.pack_into("<H", damaged, tag, 60_000)  # is lost
+    key = damaged.index(struct.pack("<HHH", 2054, 0, 1))  # one value for the unit of angles
+    struct.pack_into("<H", damaged, key + 4, 0)
+    scene.write_bytes(damaged)
+    with pytest.raises(InputError, match="not a raster that GDAL can read"):
+        open_scene(scene).__enter__()
 
 
 def truncated(path: Path) -> Path:

@@ -100,6 +100,16 @@ def test_a_geopackage_carries_its_style(table: gpd.GeoDataFrame, tmp_path: Path)
     assert row[4] == (tmp_path / "p.qml").read_text()
 
 
+def test_polygons_are_the_default_layer(table: gpd.GeoDataFrame, tmp_path: Path) -> None:
+    """Polygons come first, without a name at the price of a warning; QGIS asks for the other."""
+    write_polygons(table, tmp_path / "p.gpkg", WHEN)
+    with pytest.warns(UserWarning, match="'polygons' \\(default\\), 'layer_styles'"):
+        unnamed = gpd.read_file(tmp_path / "p.gpkg")
+    assert unnamed.equals(gpd.read_file(tmp_path / "p.gpkg", layer="polygons"))
+    # OGR opens by name only what it lists, so that a hidden table would be lost to QGIS.
+    assert len(pyogrio.read_dataframe(tmp_path / "p.gpkg", layer="layer_styles")) == 1
+
+
 def test_the_same_time_makes_the_same_bytes(table: gpd.GeoDataFrame, tmp_path: Path) -> None:
     """A GeoPackage differs from run to run by nothing but the time that it is given."""
     for name in ("a.gpkg", "b.gpkg"):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import rasterio
 from rio_cogeo import cog_validate
 
 from samdomain.cli import main
+from samdomain.sam import Sam
+from samdomain.testing import tiny_sam
 from samdomain_geo import segment
 
 
@@ -81,7 +84,12 @@ BAD_FLAGS: list[tuple[list[str], str]] = [
     (["--where", "colour = 1"], "fails"),
     (["--min-area", "-1"], "--min-area is -1"),
     (["--simplify", "inf"], "simplify"),
+    (["--object-size", "0"], "--object-size is 0"),
     (["--adapter", "x"], "--adapter"),
+    (["--nodata", "black"], "--nodata 'black' is not a number"),
+    (["--nodata", "-3.4e38"], "no pixel of type uint8"),
+    (["--stretch", "98,2"], "does not go from low to high"),
+    (["--stretch", "-20:5,0:1"], "has 2 ranges, but 3 bands"),
     (["--format", "shp"], "known are gpkg, parquet, fgb, geojson"),
 ]
 
@@ -140,14 +148,79 @@ def test_earlier_results_are_safe(
     assert run(scene, boxes, out, "--overwrite") == 0
 
 
-def test_points_are_refused_by_a_model_of_boxes(
-    scene: Path, tmp_path: Path, out: Path, capsys: Any
+def test_another_format_replaces_the_earlier_one(scene: Path, boxes: Path, out: Path) -> None:
+    """Polygons of an earlier run in another format do not stay beside those of this one."""
+    assert run(scene, boxes, out) == 0
+    (out / "polygons.shp").write_text("mine")
+    assert run(scene, boxes, out, "--overwrite", "--format", "fgb") == 0
+    assert {p.name for p in out.iterdir()} == {
+        "instances.tif", "polygons.fgb", "polygons.qml", "polygons.shp", "preview.png", "run.json",
+    }  # fmt: skip
+
+
+def test_nodata_and_stretch_are_used_and_recorded(
+    scene: Path, boxes: Path, out: Path, write_scene: Any
 ) -> None:
-    """Points are named as what they are."""
-    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy([500_010.0], [29_990.0]), crs=32636)
-    points.to_file(tmp_path / "points.gpkg")
-    assert run(scene, tmp_path / "points.gpkg", out) == 2
-    _check_refused(capsys, "are Point", out)
+    """The record tells the flags and the stretch; objects on nodata are empty."""
+    with rasterio.open(scene) as dataset:
+        pixels = dataset.read().astype(np.float32)
+    pixels[:, :, 55:95] = -3.4e38
+    path = write_scene(pixels, "float.tif")
+    flags = ["--nodata", "-3.4e38", "--stretch", "-20:300"]
+    assert run(path, boxes, out, *flags) == 0
+    record = json.loads((out / "run.json").read_text())
+    assert record["parameters"]["nodata"] == "-3.4e38"
+    assert record["parameters"]["stretch"] == "-20:300"
+    assert record["stretch"] == {"low": [-20.0] * 3, "high": [300.0] * 3}
+    table = gpd.read_file(out / "polygons.gpkg", layer="polygons")
+    assert table["flags"][1] == "empty"
+
+
+@pytest.fixture
+def clicks(tmp_path: Path, pixel_box: Any) -> Path:
+    """A box with a click, two clicks of one object, and a click alone, in one file."""
+    points = [pixel_box(x, y, x + 1, y + 1).centroid for x, y in ((20, 20), (70, 60), (80, 70))]
+    frame = gpd.GeoDataFrame(
+        {"object_id": [1, 1, 2, 2, None], "label": [None, 1, 1, 0, 1], "name": list("abcde")},
+        geometry=[pixel_box(10, 10, 40, 30), *points, pixel_box(120, 40, 121, 41).centroid],
+        crs="EPSG:32636",
+    )
+    frame.to_file(tmp_path / "clicks.gpkg")
+    return tmp_path / "clicks.gpkg"
+
+
+def test_boxes_and_clicks_of_one_file_are_segmented(scene: Path, clicks: Path, out: Path) -> None:
+    """Each object has one row, under the name of its box or of its first click."""
+    assert run(scene, clicks, out, "--object-size", "10") == 0
+    table = gpd.read_file(out / "polygons.gpkg", layer="polygons")
+    assert table["name"].tolist() == ["a", "c", "e"]
+    assert table["id"].tolist() == [1, 2, 3]
+
+
+def test_clicks_are_refused_by_a_model_of_boxes_before_any_work(
+    scene: Path, clicks: Path, out: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line names weights that understand clicks; nothing was converted."""
+    monkeypatch.setattr("samdomain_geo.verbs.segment.load_sam", lambda name: tiny_of_boxes())
+    monkeypatch.delattr("samdomain_geo.verbs.segment.accelerate")
+    assert run(scene, clicks, out) == 2
+    _check_refused(capsys, "--weights that understand both: mobile_sam", out)
+
+
+def tiny_of_boxes() -> Sam:
+    """A model that was trained with boxes only, as litemedsam was."""
+    sam = tiny_sam()
+    sam.spec = replace(sam.spec, prompts=frozenset({"box"}))
+    return sam
+
+
+def test_a_scene_without_a_crs_has_no_metres(
+    boxes: Path, out: Path, write_scene: Any, capsys: Any
+) -> None:
+    """--object-size cannot be told in pixels."""
+    bare = write_scene(np.zeros((3, 50, 50), np.uint8), "bare.tif", crs=None)
+    assert run(bare, boxes, out, "--object-size", "10") == 2
+    _check_refused(capsys, "no CRS to tell them", out)
 
 
 def _check_refused(capsys: pytest.CaptureFixture, message: str, out: Path) -> None:
