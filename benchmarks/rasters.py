@@ -5,8 +5,9 @@
 Labels are the prompts where a raster has them, as bounds; else boxes are laid on a grid by
 hand, and only that the run ends well is shown. Footprints give an IoU; trees are labelled by
 boxes alone, so that theirs is of the polygon's bounds with the box that it was asked with.
-Flags are the default but for `--bands` of scenes with many bands. Each raster is a file in
-benchmarks/results/rasters, written as it ends; one that is there is not run again.
+Flags are the default but for `--bands` of scenes with many bands. Seconds are of a machine that
+others were using: they show that a run ends, and benchmarks/segment.py what it takes. Each raster
+is a file in benchmarks/results/rasters, written as it ends; one that is there is not run again.
 SAMDOMAIN_PREVIEWS names a folder to keep the pictures in.
 """
 
