@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import partial
 
-from jaxtyping import Float
 from segment_anything.modeling import ImageEncoderViT
 from timm.layers.pos_embed import resample_abs_pos_embed_nhwc
 from torch import Tensor, nn
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from samdomain.backbones.decoder import EMBEDDING_CHANNELS, build_mask_decoder, build_prompt_encoder
 from samdomain.errors import InputError
 from samdomain.sam import Sam, SamSpec
+from samdomain.sam.stepwise import Step, StepwiseEncoder, apply, keep
 
 _PATCH = 16  # pixels a side, in all published weights
 
@@ -35,7 +35,7 @@ class SamViTShape:
     native_size: int = 1024
 
 
-class SamViT(ImageEncoderViT):
+class SamViT(StepwiseEncoder, ImageEncoderViT):  # pyright: ignore[reportIncompatibleMethodOverride] - our encoders give levels too
     """Encode images of any size that is a multiple of 16 with SAM's ViT.
 
     Parameters, their names and their shapes are those of segment-anything's encoder at the
@@ -64,17 +64,21 @@ class SamViT(ImageEncoderViT):
         )
         self.shape = shape
 
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride] - our encoders give levels too
-        self, pixels: Float[Tensor, "b c s s"]
-    ) -> tuple[Float[Tensor, "b 256 h w"], dict[int, Float[Tensor, "b _ _ _"]]]:
-        """Return the embedding, and the last block's map (B, dim, S / 16, S / 16) at stride 16.
+    def steps(self) -> list[Step]:
+        """Return patches with their positions, blocks and neck.
 
-        Args:
-            pixels: images after `samdomain.sam.encoding.normalise`, padded to a square.
-
-        Raises:
-            InputError: the side of the images is not a multiple of 16 pixels.
+        The map at stride 16 is the last block's (B, dim, S / 16, S / 16).
         """
+        position = () if self.pos_embed is None else (self.pos_embed,)
+        return [
+            apply(self._patches, self.patch_embed, *position),
+            *(apply(block) for block in self.blocks),
+            keep(_PATCH, _channels_first),
+            apply(_channels_first),
+            apply(self.neck),
+        ]
+
+    def _patches(self, pixels: Tensor) -> Tensor:
         rows, columns = pixels.shape[-2:]
         if rows % _PATCH or columns % _PATCH:
             raise InputError(
@@ -82,12 +86,13 @@ class SamViT(ImageEncoderViT):
                 f"multiples of {_PATCH}, as load_sam(..., input_size=512) prepares them"
             )
         x = self.patch_embed(pixels)  # (b, h, w, dim)
-        if self.pos_embed is not None:
-            x = x + resample_abs_pos_embed_nhwc(self.pos_embed, list(x.shape[1:3]))
-        for block in self.blocks:
-            x = block(x)
-        last = x.permute(0, 3, 1, 2)
-        return self.neck(last), {_PATCH: last}
+        if self.pos_embed is None:
+            return x
+        return x + resample_abs_pos_embed_nhwc(self.pos_embed, list(x.shape[1:3]))
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)
 
 
 def build_sam_vit(spec: SamSpec, shape: SamViTShape, mlp_dim: int = 2048) -> Sam:
