@@ -1,4 +1,5 @@
 import copy
+import json
 from functools import partial
 
 import pytest
@@ -77,6 +78,13 @@ def test_queries_and_values_are_updated_and_keys_are_not(base: Sam) -> None:
     assert parts[0].all()
     assert not parts[1].any()
     assert parts[2].all()
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_spec_is_read_back_from_json(name: str) -> None:
+    """Files and configs hold the same value."""
+    spec = SPECS[name]
+    assert type(spec).from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
 def test_an_update_is_up_times_down_times_scale() -> None:

@@ -272,7 +272,7 @@ def test_a_tuner_is_stated_in_json(tiny: Sam) -> None:
     """The record holds what makes the same injection again."""
     sam = copy.deepcopy(tiny)
     record = add_peft(sam, LoHaConfig(target_modules=["qkv"], r=2))
-    again = PeftTuner(json.loads(json.dumps(dict(record.injection.config))))
+    again = PeftTuner.from_json(json.loads(json.dumps(record.injection.to_json())))
     assert again(copy.deepcopy(tiny)).added == record.added
 
 
