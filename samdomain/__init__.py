@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from samdomain.acceleration import accelerate
+    from samdomain.adapter_file import load_adapter, save_adapter
     from samdomain.adapters import add_adapter
     from samdomain.bands import add_bands
     from samdomain.door import Domain, domain, domains
@@ -54,9 +55,11 @@ __all__ = [
     "domain",
     "domains",
     "encode",
+    "load_adapter",
     "load_sam",
     "merge",
     "pyramid",
+    "save_adapter",
     "trainable_parameters",
 ]
 
@@ -79,9 +82,11 @@ _ROOMS = {
     "domain": "door",
     "domains": "door",
     "encode": "sam",
+    "load_adapter": "adapter_file",
     "load_sam": "weights",
     "merge": "injection",
     "pyramid": "sam",
+    "save_adapter": "adapter_file",
     "trainable_parameters": "policies",
 }
 

@@ -14,6 +14,7 @@ from docstring_parser import parse
 from jsonargparse import ArgumentParser, Namespace
 
 from samdomain import __version__
+from samdomain.adapter_file.verbs import list_adapters, merge_adapter, show_adapter
 from samdomain.doctor import doctor
 from samdomain.door import Report, Verb, domain, domains, packages
 from samdomain.errors import InputError, SamDomainError
@@ -29,6 +30,7 @@ Verbs = Mapping[str, "Verb | Verbs"]
 
 _CORE: Verbs = {
     "doctor": doctor,
+    "adapter": {"list": list_adapters, "show": show_adapter, "merge": merge_adapter},
     "weights": {"list": list_weights, "fetch": fetch_weights, "verify": verify_weights},
 }
 

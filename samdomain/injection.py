@@ -186,12 +186,17 @@ def merge(sam: Sam) -> Sam:
 def fold(sam: Sam) -> tuple[str, ...]:
     """Fold what can be folded into the base's weights, in the model itself.
 
+    An injection stays as a whole where one of its modules cannot be folded.
+
     Returns:
-        tuple: names of the modules that stay because they cannot be folded.
+        tuple: names of the modules that stay.
     """
     plain, refused = _folded(sam)
-    _put_back(sam, plain)
-    return tuple(refused)
+    kept = [record for record in injections(sam) if not refused.keys().isdisjoint(record.modules)]
+    names = {name for record in kept for name in record.modules}
+    _put_back(sam, {name: module for name, module in plain.items() if name not in names})
+    setattr(sam, _RECORD, tuple(kept))
+    return tuple(name for record in kept for name in record.modules)
 
 
 def _folded(sam: Sam) -> tuple[dict[str, nn.Module], dict[str, str]]:

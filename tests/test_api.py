@@ -24,9 +24,11 @@ SURFACE = {
     "domain",
     "domains",
     "encode",
+    "load_adapter",
     "load_sam",
     "merge",
     "pyramid",
+    "save_adapter",
     "trainable_parameters",
 }
 

@@ -13,6 +13,8 @@ from typing import Any
 import rasterio
 
 from samdomain import __version__
+from samdomain.adapter_file import read_adapter
+from samdomain.adapter_file.shipped import find_adapter
 from samdomain.weights import sha256
 from samdomain_geo.source import is_remote, public_name, remote_version
 
@@ -43,6 +45,12 @@ def identify(path: str | Path) -> dict[str, Any]:
         return {"path": public_name(str(path)), "sha256": None, **remote_version(str(path))}
     file = Path(path)
     return {"path": str(path), "sha256": sha256(file) if file.is_file() else None}
+
+
+def identify_adapter(adapter: str) -> dict[str, Any]:
+    """Return where an adapter lies, and the SHA-256 of its files of tensors."""
+    folder = find_adapter(adapter)
+    return {"folder": str(folder), "files": dict(read_adapter(folder).files)}
 
 
 def write_record(path: Path, verb: str, content: Mapping[str, Any]) -> None:

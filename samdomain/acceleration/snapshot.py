@@ -11,12 +11,15 @@ from typing import Any, get_args
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from samdomain.acceleration.engine import Engine, Levels, Precision
 from samdomain.acceleration.engines import choose_engine
+from samdomain.backbones import BACKBONES
+from samdomain.catalogue import read_injection
 from samdomain.errors import InputError
+from samdomain.injection import fold, injections
 from samdomain.sam import Sam, SamLike, SamSpec
 from samdomain.sam.model import ImageEncoder, MaskDecoder, PromptEncoder
 from samdomain.weights import cache_folder, load_sam
@@ -24,7 +27,7 @@ from samdomain.weights import cache_folder, load_sam
 logger = logging.getLogger(__name__)
 
 # Raised when what is written for a model changes, so that old folders are not read.
-_FORMAT = 2
+_FORMAT = 3
 
 
 class AcceleratedSam(nn.Module, SamLike):
@@ -89,7 +92,8 @@ def accelerate(sam: Sam, precision: Precision = "f32") -> AcceleratedSam:
     weights converts them, which takes up to a minute; the result stays in the user's cache.
 
     Args:
-        sam: model as it stands; later changes to it do not reach the snapshot.
+        sam: model as it stands; later changes to it do not reach the snapshot. What was
+            injected is folded into the weights where it can be, and kept beside them elsewhere.
         precision: "f32", or "bf16": faster where the processor knows it, and less exact.
 
     Raises:
@@ -99,6 +103,7 @@ def accelerate(sam: Sam, precision: Precision = "f32") -> AcceleratedSam:
         allowed = ", ".join(get_args(Precision))
         raise InputError(f"precision {precision!r} is unknown: allowed are {allowed}")
     snapshot = copy.deepcopy(sam).eval().requires_grad_(False)
+    fold(snapshot)
     engine = choose_engine(snapshot)
     folder = cache_folder() / "engines" / f"{_fingerprint(snapshot)}-{engine.key}-{_FORMAT}"
     if not folder.exists():
@@ -114,7 +119,11 @@ def _convert(sam: Sam, engine: Engine, folder: Path) -> None:
         engine.convert(sam, scratch)
         state = {name: tensor.contiguous() for name, tensor in sam.state_dict().items()}
         save_file(state, scratch / "sam.safetensors")
-        identity = {"spec": sam.spec.to_json(), "weights_sha256": sam.weights_sha256}
+        identity = {
+            "spec": sam.spec.to_json(),
+            "weights_sha256": sam.weights_sha256,
+            "injections": _stay(sam),
+        }
         (scratch / "sam.json").write_text(json.dumps(identity))
         try:
             scratch.rename(folder)
@@ -127,15 +136,29 @@ def _convert(sam: Sam, engine: Engine, folder: Path) -> None:
 
 def _restore(folder: Path, precision: Precision) -> AcceleratedSam:
     identity = json.loads((folder / "sam.json").read_text())
-    sam = load_sam(folder / "sam.safetensors")
-    sam.spec = SamSpec.from_json(identity["spec"])
+    spec = SamSpec.from_json(identity["spec"])
+    if spec.name in BACKBONES:
+        sam = BACKBONES[spec.name].build(spec)
+        for values in identity["injections"]:
+            read_injection(values)(sam)
+        sam.load_state_dict(load_file(folder / "sam.safetensors"))
+    else:
+        sam = load_sam(folder / "sam.safetensors")
+        sam.spec = spec
     sam.weights_sha256 = identity["weights_sha256"]
     return accelerate(sam, precision)
+
+
+def _stay(sam: Sam) -> list[dict[str, Any]]:
+    """Return the injections that could not be folded into the weights."""
+    return [record.injection.to_json() for record in injections(sam)]
 
 
 def _fingerprint(sam: Sam) -> str:
     """Return a digest of all that the snapshot is made of."""
     digest = hashlib.sha256(json.dumps(sam.spec.to_json(), sort_keys=True).encode())
+    # What an injection computes depends on more than its tensors.
+    digest.update(json.dumps(_stay(sam), sort_keys=True).encode())
     for part in (sam.image_encoder, sam.prompt_encoder, sam.mask_decoder):
         digest.update(f"{type(part).__module__}.{type(part).__qualname__}".encode())
     for name, tensor in sam.state_dict().items():

@@ -11,9 +11,11 @@ import geopandas as gpd
 from tqdm import tqdm
 
 from samdomain import accelerate, load_sam
-from samdomain.acceleration import AcceleratedSam, Precision
+from samdomain.acceleration import Precision
+from samdomain.adapter_file import load_adapter, read_adapter
+from samdomain.adapter_file.shipped import find_adapter
 from samdomain.errors import InputError
-from samdomain.sam import SamLike
+from samdomain.sam import Sam, SamLike, SamSpec
 from samdomain.weights import DEFAULT
 from samdomain_geo.block_cache import block_cache
 from samdomain_geo.ellipsoid import Ellipsoid
@@ -27,7 +29,7 @@ from samdomain_geo.prompt_file import PromptFile
 from samdomain_geo.prompted import FoundObject, find_objects
 from samdomain_geo.prompts import ObjectPrompts
 from samdomain_geo.raster import Scene, open_scene
-from samdomain_geo.record import Stopwatch, identify, write_record
+from samdomain_geo.record import Stopwatch, identify, identify_adapter, write_record
 from samdomain_geo.stretch import Stretch, parse_stretch
 from samdomain_geo.vector import pixel_width
 from samdomain_geo.vector_file import GEOPACKAGE, VectorFormat, format_named, write_polygons
@@ -76,7 +78,8 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     out: Path,
     layer: str | None = None,
     where: str | None = None,
-    weights: str = DEFAULT,
+    weights: str | None = None,
+    adapter: str | None = None,
     bands: str | Sequence[int] | None = None,
     object_size: float | None = None,
     nodata: str | float | None = None,
@@ -98,7 +101,9 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         out: folder for instances.tif, polygons.gpkg with its style, preview.png and run.json.
         layer: layer of the prompts, where their file has several.
         where: take only prompts that meet this condition, in OGR's SQL: "height > 3".
-        weights: name of known weights (see samdomain weights list), or path of a checkpoint.
+        weights: name of known weights (see samdomain weights list), or path of a checkpoint; by
+            default those that the adapter was trained on, or litemedsam.
+        adapter: folder of an adapter, or name of a shipped one (see samdomain adapter list).
         bands: three bands, counted from 1, as red, green and blue: "4,3,2".
         object_size: about how large clicked objects are in metres; 2.5 to 5 times as much is seen
             around a click. By default the weights see the scene's own pixels, one to one.
@@ -148,18 +153,21 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         shaping.check(ellipsoid)
         guess = _in_pixels(object_size, opened, ellipsoid)
         placed = place_prompts(PromptFile(Path(prompts), layer, where).read(opened), opened)
-        sam = _load(weights, opened, placed, precision)
+        sam = _load(weights, adapter)
+        _check(sam.spec, opened, placed)
+        fast = accelerate(sam, precision)
         stretching = measure(opened)
         clock.lap("prepare")
         extents = placed.extents(guess or sam.spec.input_size / SHARED.contexts[0], opened)
         windows = share_windows(extents, opened.rows, opened.columns)
-        found = _find(sam, opened, stretching, placed, windows)
+        found = _find(fast, opened, stretching, placed, windows)
         clock.lap("segment")
         objects = collect_objects(found, placed, opened, ellipsoid, shaping)
         record: dict[str, Any] = {
             "inputs": {"scene": identify(opened.path), "prompts": identify(prompts)},
             "weights": {"name": sam.spec.name, "sha256": sam.weights_sha256},
-            "engine": sam.engine,
+            "adapter": None if adapter is None else identify_adapter(adapter),
+            "engine": fast.engine,
             "parameters": parameters,
             "stretch": {"low": stretching.low, "high": stretching.high},
             "counts": {**objects.counts(), "outside": placed.outside, "windows": len(windows)},
@@ -196,17 +204,24 @@ def _in_pixels(
     return object_size / pixel_width(scene, ellipsoid)
 
 
-def _load(
-    weights: str, scene: Scene, prompts: ObjectPrompts, precision: Precision
-) -> AcceleratedSam:
-    sam = load_sam(weights)
-    prompts.check(sam.spec)
-    if len(scene.bands) != sam.spec.input_channels:
+def _load(weights: str | None, adapter: str | None) -> Sam:
+    if adapter is None:
+        return load_sam(weights or DEFAULT)
+    folder = find_adapter(adapter)
+    output = read_adapter(folder).card.output
+    if output != "prompted":
         raise InputError(
-            f"--bands names {len(scene.bands)}, but {sam.spec.name!r} takes "
-            f"{sam.spec.input_channels}"
+            f"the adapter {adapter} gives {output} results, which take no --prompts: leave them out"
         )
-    return accelerate(sam, precision)
+    return load_adapter(folder, None if weights is None else load_sam(weights)).sam
+
+
+def _check(spec: SamSpec, scene: Scene, prompts: ObjectPrompts) -> None:
+    prompts.check(spec)
+    if len(scene.bands) != spec.input_channels:
+        raise InputError(
+            f"--bands names {len(scene.bands)}, but {spec.name!r} takes {spec.input_channels}"
+        )
 
 
 def _find(
