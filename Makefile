@@ -64,10 +64,12 @@ clean: ## Remove environments and what was built.
 
 .venv-core/ready: pyproject.toml | wheel
 	$(PYTHON) -m venv .venv-core
+	.venv-core/bin/python .ci/link-packages .venv
 	.venv-core/bin/python $(PIP) dist/*.whl $(TOOLS)
 	touch $@
 
 .venv-312/ready: pyproject.toml | wheel
 	$(PYTHON312) -m venv .venv-312
+	.venv-312/bin/python .ci/link-packages .venv
 	.venv-312/bin/python $(PIP) "$$(echo dist/*.whl)[embedded,geo]" $(TOOLS) rio-cogeo
 	touch $@

@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -47,6 +47,27 @@ class Injection(ABC):
     def __call__(self, sam: Sam) -> "Injected":
         """Change a model; see `inject`."""
         return inject(sam, self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the injection as values that JSON can hold, its kind first."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Injection":
+        """Read an injection of this kind back from `to_json`.
+
+        Raises:
+            InjectionError: a field is unknown, or a value cannot be used.
+        """
+        given = {name: value for name, value in values.items() if name != "kind"}
+        known = {field.name for field in fields(cls)}
+        if unknown := given.keys() - known:
+            raise InjectionError(
+                f"{cls.kind!r} has no field {', '.join(sorted(unknown))}: it has "
+                f"{', '.join(sorted(known))}"
+            )
+        # JSON has no tuples.
+        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in given.items()})
 
 
 class InjectedModule(nn.Module):

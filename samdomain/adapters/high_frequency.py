@@ -16,6 +16,7 @@ from samdomain.errors import InjectionError
 from samdomain.injection import InjectedModule, Injection
 from samdomain.modules import grown
 from samdomain.sam import Sam
+from samdomain.sam.stepwise import Features, Step
 
 
 def high_pass(pixels: Float[Tensor, "b c h w"], rate: float) -> Float[Tensor, "b c h w"]:
@@ -80,14 +81,21 @@ class DetailedViT(InjectedModule, SamViT):
     prompts: nn.ModuleList
     rate: float
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """Encode images as SAM's ViT does."""
+    def steps(self) -> list[Step]:
+        """Return one step: every block reads what the prompts make of the pixels."""
+        return [Step(self._encode, (self,))]
+
+    def _encode(self, features: Features) -> Features:
+        pixels, levels = features
         patches = self.patches(pixels)
         made = self.prompts[0](patches, high_pass(pixels, self.rate))
         x = self.place(patches)
         for block, prompt in zip(self.blocks, made, strict=True):
             x = block(x + prompt)
-        return self.finish(x)
+        features = (x, levels)
+        for step in super().steps()[1 + len(self.blocks) :]:
+            features = step.run(features)
+        return features
 
 
 class DetailedTinyViT(InjectedModule, TinyViT):
@@ -96,21 +104,23 @@ class DetailedTinyViT(InjectedModule, TinyViT):
     prompts: nn.ModuleList
     rate: float
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """Encode images as TinyViT does."""
+    def steps(self) -> list[Step]:
+        """Return one step: every block reads what the prompts make of the pixels."""
+        return [Step(self._encode, (self,))]
+
+    def _encode(self, features: Features) -> Features:
+        pixels, levels = features
         detail = high_pass(pixels, self.rate)
         convolutions, *stages = self.stages
         x = convolutions(self.patch_embed(pixels))
-        levels: list[Tensor] = []
-        for one, maker in zip(stages, self.prompts, strict=True):
+        for one, maker, stride in zip(stages, self.prompts, self.shape.strides[1:], strict=True):
             stage = cast(TinyVitStage, one)
             x = stage.downsample(x).permute(0, 2, 3, 1)  # (b, h, w, dim)
             for block, prompt in zip(stage.blocks, maker(x, detail), strict=True):
                 x = block(x + prompt)
             x = x.permute(0, 3, 1, 2)
-            levels.append(x)
-        _, fine, _, coarse = self.shape.strides
-        return self.neck(x), {fine: levels[0], coarse: levels[2]}
+            levels = {**levels, stride: x}  # the last of a stride stays
+        return self.neck(x), levels
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from samdomain.backbones.decoder import EMBEDDING_CHANNELS, build_mask_decoder, build_prompt_encoder
 from samdomain.errors import InputError
 from samdomain.sam import Sam, SamSpec
+from samdomain.sam.stepwise import Step, StepwiseEncoder, apply, keep
 
 _PATCH = 16  # pixels a side, in all published weights
 
@@ -35,7 +36,7 @@ class SamViTShape:
     native_size: int = 1024
 
 
-class SamViT(ImageEncoderViT):
+class SamViT(StepwiseEncoder, ImageEncoderViT):  # pyright: ignore[reportIncompatibleMethodOverride] - our encoders give levels too
     """Encode images of any size that is a multiple of 16 with SAM's ViT.
 
     Parameters, their names and their shapes are those of segment-anything's encoder at the
@@ -64,24 +65,26 @@ class SamViT(ImageEncoderViT):
         )
         self.shape = shape
 
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride] - our encoders give levels too
-        self, pixels: Float[Tensor, "b c s s"]
-    ) -> tuple[Float[Tensor, "b 256 h w"], dict[int, Float[Tensor, "b _ _ _"]]]:
-        """Return the embedding, and the last block's map (B, dim, S / 16, S / 16) at stride 16.
+    def steps(self) -> list[Step]:
+        """Return patches with their positions, blocks and neck.
 
-        Args:
-            pixels: images after `samdomain.sam.encoding.normalise`, padded to a square.
+        The map at stride 16 is the last block's (B, dim, S / 16, S / 16).
+        """
+        position = () if self.pos_embed is None else (self.pos_embed,)
+        return [
+            apply(self._tokens, self.patch_embed, *position),
+            *(apply(block) for block in self.blocks),
+            keep(_PATCH, _channels_first),
+            apply(_channels_first),
+            apply(self.neck),
+        ]
+
+    def patches(self, pixels: Float[Tensor, "b c s s"]) -> Float[Tensor, "b h w dim"]:
+        """Embed each patch of the images by itself.
 
         Raises:
             InputError: the side of the images is not a multiple of 16 pixels.
         """
-        x = self.place(self.patches(pixels))
-        for block in self.blocks:
-            x = block(x)
-        return self.finish(x)
-
-    def patches(self, pixels: Float[Tensor, "b c s s"]) -> Float[Tensor, "b h w dim"]:
-        """Embed each patch of the images by itself."""
         rows, columns = pixels.shape[-2:]
         if rows % _PATCH or columns % _PATCH:
             raise InputError(
@@ -91,17 +94,17 @@ class SamViT(ImageEncoderViT):
         return self.patch_embed(pixels)
 
     def place(self, patches: Float[Tensor, "b h w dim"]) -> Float[Tensor, "b h w dim"]:
-        """Add the position to each patch: the tokens that the first block reads."""
+        """Add its position to each patch: the tokens that the first block reads."""
         if self.pos_embed is None:
             return patches
         return patches + resample_abs_pos_embed_nhwc(self.pos_embed, list(patches.shape[1:3]))
 
-    def finish(
-        self, tokens: Float[Tensor, "b h w dim"]
-    ) -> tuple[Float[Tensor, "b 256 h w"], dict[int, Float[Tensor, "b _ _ _"]]]:
-        """Return what `forward` does, from the tokens that the last block gave."""
-        last = tokens.permute(0, 3, 1, 2)
-        return self.neck(last), {_PATCH: last}
+    def _tokens(self, pixels: Tensor) -> Tensor:
+        return self.place(self.patches(pixels))
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)
 
 
 def build_sam_vit(spec: SamSpec, shape: SamViTShape, mlp_dim: int = 2048) -> Sam:

@@ -1,12 +1,12 @@
 """TinyViT as an image encoder, on timm's blocks, in the layouts of MobileSAM and LiteMedSAM."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
 from segment_anything.modeling.common import LayerNorm2d
 from timm.models.tiny_vit import (
     Attention,
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from samdomain.backbones.decoder import EMBEDDING_CHANNELS, build_mask_decoder, build_prompt_encoder
 from samdomain.sam import Sam, SamSpec
+from samdomain.sam.stepwise import Step, StepwiseEncoder, apply, keep
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class TinyViTShape:
         return stem, 2 * stem, 4 * stem, 4 * stem
 
 
-class TinyViT(nn.Module):
+class TinyViT(StepwiseEncoder):
     """Encode images with TinyViT and SAM's neck.
 
     Unlike TinyViT for classification, the last stage does not downsample: the embedding has
@@ -77,21 +78,31 @@ class TinyViT(nn.Module):
             LayerNorm2d(EMBEDDING_CHANNELS),
         )
 
-    def forward(
-        self, pixels: Float[Tensor, "b c s s"]
-    ) -> tuple[Float[Tensor, "b 256 h w"], dict[int, Float[Tensor, "b _ _ _"]]]:
-        """Return the embedding, and the last map of stages 2 and 4 by its stride.
+    def steps(self) -> list[Step]:
+        """Return stem, downsamplings, blocks and neck; stages 2 and 4 leave their last maps."""
+        first, *others = self.stages.children()
+        steps = [apply(self.patch_embed), *(apply(block) for block in _blocks(first))]
+        kept = {i: self.shape.strides[i] for i in (1, 3)}
+        for i, stage in enumerate(others, start=1):
+            downsample = stage.get_submodule("downsample")
+            steps.append(apply(partial(_downsampled, downsample), downsample))
+            steps += [apply(block) for block in _blocks(stage)]
+            steps.append(apply(_channels_first))
+            if i in kept:
+                steps.append(keep(kept[i], lambda x: x))
+        return [*steps, apply(self.neck)]
 
-        Args:
-            pixels: images after `samdomain.sam.encoding.normalise`, padded to a square.
-        """
-        maps: list[Tensor] = []
-        x = self.patch_embed(pixels)
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        stride = self.shape.stem_stride
-        return self.neck(x), {2 * stride: maps[1], 4 * stride: maps[3]}
+
+def _blocks(stage: nn.Module) -> Iterable[nn.Module]:
+    return stage.get_submodule("blocks").children()
+
+
+def _downsampled(downsample: nn.Module, x: Tensor) -> Tensor:
+    return downsample(x).permute(0, 2, 3, 1)  # blocks of attention take channels last
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)
 
 
 class FlatStem(PatchEmbed):

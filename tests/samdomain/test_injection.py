@@ -170,3 +170,12 @@ def test_frozen_batch_norms_keep_their_statistics_in_training() -> None:
     sam.train()
     assert not any(m.training for m in match(sam, ["*"], nn.BatchNorm2d).values())
     assert sam.mask_decoder.training
+
+
+def test_an_injection_comes_back_from_json() -> None:
+    """Lists become tuples again; unknown fields are named."""
+    values = Gains(pattern="x.lin1").to_json()
+    assert values["kind"] == "gains"
+    assert Gains.from_json(values) == Gains(pattern="x.lin1")
+    with pytest.raises(InjectionError, match="'gains' has no field depth"):
+        Gains.from_json({"kind": "gains", "depth": 3})

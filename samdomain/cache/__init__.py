@@ -1,0 +1,6 @@
+"""Features of a model's frozen part on disk, so that the second epoch never runs it."""
+
+from samdomain.cache.encoder import CachedSam, cache_features
+from samdomain.cache.store import FeatureStore
+
+__all__ = ["CachedSam", "FeatureStore", "cache_features"]
