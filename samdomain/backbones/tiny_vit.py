@@ -82,8 +82,7 @@ class TinyViT(StepwiseEncoder):
         """Return stem, downsamplings, blocks and neck; stages 2 and 4 leave their last maps."""
         first, *others = self.stages.children()
         steps = [apply(self.patch_embed), *(apply(block) for block in _blocks(first))]
-        stride = self.shape.stem_stride
-        kept = {1: 2 * stride, 3: 4 * stride}
+        kept = {i: self.shape.strides[i] for i in (1, 3)}
         for i, stage in enumerate(others, start=1):
             downsample = stage.get_submodule("downsample")
             steps.append(apply(partial(_downsampled, downsample), downsample))

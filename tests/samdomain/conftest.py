@@ -1,6 +1,7 @@
 """Fresh models to change, and what every injection has to keep to."""
 
 import copy
+import json
 import pickle
 from collections.abc import Callable
 
@@ -80,6 +81,7 @@ def fit(sam: Sam, steps: int = 20, rate: float = 1e-2) -> list[float]:
 
 def check(sam: Sam, injection: Injection) -> None:
     """Check what every injection keeps to; the model is changed and trained by it."""
+    assert type(injection).from_json(json.loads(json.dumps(injection.to_json()))) == injection
     state = copy.deepcopy(sam.state_dict())
     with torch.no_grad():
         before = low_res(sam)
@@ -92,6 +94,8 @@ def check(sam: Sam, injection: Injection) -> None:
             torch.testing.assert_close(low_res(sam), half, rtol=0, atol=0)
     trained = {name for name, one in sam.named_parameters() if one.requires_grad}
     assert trained == set(record.added)
+    owned = {id(one) for step in sam.image_encoder.steps() for one in step.parameters()}
+    assert {id(one) for one in sam.image_encoder.parameters()} == owned
     result = sam.load_state_dict(state, strict=False)
     assert result.unexpected_keys == []
     assert set(result.missing_keys) == set(record.added)

@@ -58,5 +58,7 @@ def test_values_outside_the_tensors_tell_snapshots_apart(
     """The same tensors under another scale are another model."""
     monkeypatch.setenv("SAMDOMAIN_CACHE", str(tmp_path))
     monkeypatch.setattr(snapshot, "choose_engine", lambda sam: TorchEngine())
-    one, other = (masks(accelerate(trained(AdaptFormer(width=4, scale=scale)))) for scale in (0.1, 0.5))
+    one, other = (
+        masks(accelerate(trained(AdaptFormer(width=4, scale=scale)))) for scale in (0.1, 0.5)
+    )
     assert not torch.equal(one, other)
