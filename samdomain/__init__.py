@@ -7,8 +7,9 @@ The road from pixels to masks, each step a free function over a model:
     prediction = decode(sam, embedding, prompts)    any number of times, differentiable
     fast = accelerate(sam)                          a frozen snapshot for inference
 
-Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`, `modules`, `door` (where
-plugins come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for
+Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`, `modules`, `losses`,
+`metrics`, `prompting` (prompts from masks, and a SAM that prompts itself), `door` (where plugins
+come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for
 remote sensing, `samdomain_med` for medical images.
 """
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from samdomain.acceleration import accelerate
     from samdomain.door import Domain, domain, domains
     from samdomain.errors import SamDomainError
+    from samdomain.prompting import self_prompt
     from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode, pyramid
     from samdomain.weights import load_sam
 
@@ -38,6 +40,7 @@ __all__ = [
     "encode",
     "load_sam",
     "pyramid",
+    "self_prompt",
 ]
 
 # Names resolve on first use, so that `import samdomain` costs next to nothing.
@@ -55,6 +58,7 @@ _ROOMS = {
     "encode": "sam",
     "load_sam": "weights",
     "pyramid": "sam",
+    "self_prompt": "prompting",
 }
 
 

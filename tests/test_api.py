@@ -20,6 +20,7 @@ SURFACE = {
     "encode",
     "load_sam",
     "pyramid",
+    "self_prompt",
 }
 
 
