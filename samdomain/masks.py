@@ -1,5 +1,7 @@
 """What a mask's pixels say of its shape: its objects, outline, depth and box."""
 
+from typing import Any, cast
+
 import torch
 from jaxtyping import Bool, Float
 from scipy import ndimage
@@ -8,9 +10,9 @@ from torch import Tensor
 
 def components(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "n h w"]:
     """Take a mask apart into the objects that hang together by pixel edges."""
-    labels, number = ndimage.label(mask.cpu().numpy())
-    ids = torch.as_tensor(labels, device=mask.device)
-    return ids == torch.arange(1, number + 1, device=mask.device)[:, None, None]
+    found = cast("tuple[Any, int]", ndimage.label(mask.cpu().numpy()))
+    labels, number = torch.as_tensor(found[0], device=mask.device), found[1]
+    return labels == torch.arange(1, number + 1, device=mask.device)[:, None, None]
 
 
 def outline(masks: Bool[Tensor, "*n h w"]) -> Bool[Tensor, "*n h w"]:

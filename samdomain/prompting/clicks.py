@@ -70,7 +70,9 @@ def central_clicks(masks: Masks, images: Int[Tensor, " n"] | None = None) -> Pro
     pixels = [central_pixel(mask, torch.default_generator) for mask in masks]
     points = torch.tensor([(column, row) for row, column in pixels]) + CENTRE
     return Prompts(
-        points=points.reshape(-1, 1, 2), labels=torch.ones(len(pixels), 1, dtype=torch.long), images=images
+        points=points.reshape(-1, 1, 2),
+        labels=torch.ones(len(pixels), 1, dtype=torch.long),
+        images=images,
     )
 
 
