@@ -8,12 +8,12 @@ The road from pixels to masks, each step a free function over a model:
     fast = accelerate(sam)                          a frozen snapshot for inference
     add_lora(sam)                                   trains a small part, silent at the start
 
-Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`, `injection` (what every
-adaptation keeps to) with `lora`, `adapters`, `prompt_tokens`, `spectral` and `bands`, `latent`,
-`adapter_file` (carrying it), `cache` (features of the frozen part), `policies` (what trains),
-`modules`, `parts` (where they lie in a SAM), `views`, `door` (where plugins come in), `testing`
-(contracts), `cli`. Fields live in plugins: `samdomain_geo` for remote sensing, `samdomain_med` for
-medical images.
+Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`; `injection` (what every
+adaptation keeps to) with `lora`, `adapters`, `prompt_tokens`, `spectral` and `bands`; `latent`,
+`policies` (what trains), `losses`, `metrics`, `prompting` (prompts from masks, and a SAM that
+prompts itself), `cache` (features of the frozen part), `adapter_file`; `modules`, `parts`, `views`,
+`door` (where plugins come in), `testing` (contracts), `cli`. Fields live in plugins:
+`samdomain_geo` for remote sensing, `samdomain_med` for medical images.
 """
 
 from importlib import import_module
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from samdomain.lora.peft_tuner import add_peft
     from samdomain.policies import trainable_parameters
     from samdomain.prompt_tokens import add_prompt_tokens
+    from samdomain.prompting import self_prompt
     from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode, pyramid
     from samdomain.spectral import add_spectral
     from samdomain.weights import load_sam
@@ -60,6 +61,7 @@ __all__ = [
     "merge",
     "pyramid",
     "save_adapter",
+    "self_prompt",
     "trainable_parameters",
 ]
 
@@ -87,6 +89,7 @@ _ROOMS = {
     "merge": "injection",
     "pyramid": "sam",
     "save_adapter": "adapter_file",
+    "self_prompt": "prompting",
     "trainable_parameters": "policies",
 }
 

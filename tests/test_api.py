@@ -29,6 +29,7 @@ SURFACE = {
     "merge",
     "pyramid",
     "save_adapter",
+    "self_prompt",
     "trainable_parameters",
 }
 

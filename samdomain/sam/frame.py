@@ -67,6 +67,13 @@ class Frame:
         scale, shift = self._affine(points)
         return points * scale[images, None] + shift[images, None]
 
+    def from_input(
+        self, points: Float[Tensor, "n k 2"], images: Int[Tensor, " n"]
+    ) -> Float[Tensor, "n k 2"]:
+        """Map points of the square back into the original images; see `to_input`."""
+        scale, shift = self._affine(points)
+        return (points - shift[images, None]) / scale[images, None]
+
     def to_original(self, logits: Float[Tensor, "m s s"], image: int) -> Float[Tensor, "m h w"]:
         """Cut the padding off mask logits and resize them to the original image.
 

@@ -29,10 +29,11 @@ def test_padding_places_the_image(padding: str, offset: tuple[int, int]) -> None
 
 @pytest.mark.parametrize("padding", ["end", "both"])
 def test_points_follow_their_image(padding: str) -> None:
-    """Corners of each image map to the corners of its place in the square."""
+    """Corners of each image map to the corners of its place in the square, and back."""
     frame = Frame(((30, 60), (100, 50)), 64, padding)
     points = torch.tensor([[[0.0, 0.0], [60.0, 30.0]], [[0.0, 0.0], [50.0, 100.0]]])
     mapped = frame.to_input(points, torch.tensor([0, 1]))
+    torch.testing.assert_close(frame.from_input(mapped, torch.tensor([0, 1])), points)
     for image in range(2):
         top, left = frame.offset(image)
         rows, columns = frame.resized(image)
