@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,7 +21,7 @@ class LatentBranch(nn.Module):
         channels: channels of each map by its stride in input pixels.
         latents: number of latent classes; 8 in SAM-CD.
         temperature: divisor of the logits in `normalised`: 3 in SAM-CD's training. It scales
-            the size of `temporal_loss` too.
+            the size of `samdomain.losses.temporal_loss` too.
 
     Raises:
         InputError: there is no map, no latent, or the temperature is not above 0.
@@ -112,25 +112,3 @@ class LatentAttention(nn.Module):
             after: latents of the second date, likewise.
         """
         return self.layers(torch.cat([before, after], dim=1))
-
-
-def temporal_loss(
-    before: Float[Tensor, "b k h w"],
-    after: Float[Tensor, "b k h w"],
-    changed: Bool[Tensor, "b h w"],
-) -> Float[Tensor, ""]:
-    """Ask cells that did not change to keep their latents.
-
-    One minus the cosine of both dates' latents, summed over unchanged cells and divided by the
-    number of all cells, as published: changed cells have no influence, and with all changed
-    the loss is 0. Of normalised latents it lies between 0 and 1.
-
-    Args:
-        before: normalised latents of the first date.
-        after: normalised latents of the second date.
-        changed: True where the truth says changed.
-
-    Source: as `LatentBranch`, "temporal similarity loss".
-    """
-    distance = 1 - F.cosine_similarity(before, after, dim=1)
-    return distance.masked_fill(changed, 0).mean()

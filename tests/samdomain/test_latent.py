@@ -5,19 +5,9 @@ from torch.nn import functional as F
 
 from samdomain import encode, pyramid
 from samdomain.errors import InputError
-from samdomain.latent import LatentAttention, LatentBranch, temporal_loss
+from samdomain.latent import LatentAttention, LatentBranch
+from samdomain.losses import temporal_loss
 from samdomain.sam import Sam
-
-
-def shares(temperature: float = 1.0) -> Tensor:
-    """Normalised latents of random logits, the same logits every time."""
-    logits = torch.randn(2, 8, 4, 6, generator=torch.Generator().manual_seed(1))
-    return (logits / temperature).softmax(1)
-
-
-@pytest.fixture
-def before() -> Tensor:
-    return torch.randn(2, 8, 4, 6).softmax(1)
 
 
 @pytest.fixture
@@ -69,65 +59,6 @@ def test_a_constant_on_all_latents_changes_no_share() -> None:
     torch.testing.assert_close(branch.normalised(shifted), branch.normalised(raw))
 
 
-def test_equal_latents_cost_nothing(before: Tensor, changed: Tensor) -> None:
-    """The loss of a date with itself is 0."""
-    assert temporal_loss(before, before, changed).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_the_loss_can_be_checked_by_hand() -> None:
-    """Opposite corners have cosine 0: one of two unchanged cells of four gives 1/4."""
-    before = torch.zeros(1, 2, 2, 2)
-    before[:, 0] = 1
-    after = before.clone()
-    after[0, :, 0] = torch.tensor([[0.0, 0], [1, 1]])
-    changed = torch.tensor([[[True, False], [True, False]]])
-    assert temporal_loss(before, after, changed).item() == pytest.approx(0.25)
-
-
-def test_the_loss_is_torchs_cosine_embedding_loss(before: Tensor, changed: Tensor) -> None:
-    """Torch's own, with target 1 where unchanged, 0 terms elsewhere and the mean over all."""
-    after = shares()
-    flat = [one.permute(0, 2, 3, 1).reshape(-1, 8) for one in (before, after)]
-    each = F.cosine_embedding_loss(*flat, torch.ones(48), reduction="none")
-    expected = (each * ~changed.flatten()).mean()
-    torch.testing.assert_close(temporal_loss(before, after, changed), expected)
-    assert 0 <= expected <= 1
-
-
-def test_the_loss_is_the_same_both_ways(before: Tensor, changed: Tensor) -> None:
-    """Which date comes first does not matter."""
-    there, back = (
-        temporal_loss(a, b, changed) for a, b in ((before, shares()), (shares(), before))
-    )
-    torch.testing.assert_close(there, back)
-
-
-def test_changed_cells_have_no_influence_and_no_gradient(changed: Tensor) -> None:
-    """Their gradient is exactly zero, that of the others is not."""
-    raw = torch.randn(2, 8, 4, 6, requires_grad=True)
-    temporal_loss(raw.softmax(1), shares(), changed).backward()
-    assert raw.grad is not None
-    assert raw.grad[:, :, :2].abs().sum() == 0
-    assert raw.grad[:, :, 2:].abs().sum() > 0
-
-
-def test_all_changed_costs_nothing(before: Tensor) -> None:
-    """The loss is 0 and finite."""
-    everything = torch.ones(2, 4, 6, dtype=torch.bool)
-    assert temporal_loss(before, shares(), everything).item() == 0
-
-
-def test_a_high_temperature_makes_the_loss_vanish() -> None:
-    """Shares become even, so that dates become alike."""
-    other = torch.randn(2, 8, 4, 6)
-    nothing = torch.zeros(2, 4, 6, dtype=torch.bool)
-    losses = [
-        temporal_loss((other / t).softmax(1), shares(t), nothing).item() for t in (1.0, 3.0, 100.0)
-    ]
-    assert losses[0] > losses[1] > losses[2]
-    assert losses[2] < 1e-3
-
-
 def test_the_branch_learns_to_agree_in_20_steps(changed: Tensor) -> None:
     """On two fixed maps the unchanged cells come nearer."""
     branch = LatentBranch({4: 4}, temperature=1.0)
@@ -135,7 +66,9 @@ def test_the_branch_learns_to_agree_in_20_steps(changed: Tensor) -> None:
     optimizer = torch.optim.Adam(branch.parameters(), lr=0.05)
     losses: list[float] = []
     for _ in range(20):
-        loss = temporal_loss(*(branch.normalised(branch(one)) for one in dates), changed)
+        loss = temporal_loss(
+            *(branch(one) for one in dates), changed, temperature=branch.temperature
+        )
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
