@@ -41,7 +41,11 @@ MAKERS: dict[str, Callable[[], Sam]] = {
 }
 
 
-@pytest.fixture(params=list(MAKERS))
+# Half precision is emulated on most CPUs: on real weights a check takes minutes.
+KINDS = ["tiny", "vit", pytest.param("litemedsam", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(params=KINDS)
 def sam(request: pytest.FixtureRequest) -> Sam:
     """A model of each kind, at an input of 64 pixels; the test may change it."""
     return MAKERS[request.param]()
@@ -99,7 +103,7 @@ def check(sam: Sam, injection: Injection) -> None:
     result = sam.load_state_dict(state, strict=False)
     assert result.unexpected_keys == []
     assert set(result.missing_keys) == set(record.added)
-    losses = fit(sam, steps=3 if sam.spec.name == "litemedsam" else 20)  # for speed
+    losses = fit(sam, steps=20 if sam.spec.name == "small_vit" else 4)  # for speed
     assert losses[-1] < losses[0]
     adapted = sam.state_dict()
     changed = {key for key, one in state.items() if not torch.equal(adapted[key], one)}
