@@ -66,7 +66,7 @@ def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Ite
     except SamDomainError:
         raise
     except Exception as error:
-        if _is_full(folder, error):
+        if is_full(folder, error):
             raise StoppedError(
                 f"the disk of {folder} is full; nothing was kept: free space and run again"
             ) from error
@@ -87,7 +87,8 @@ def _make(folder: Path) -> list[Path]:
     return missing
 
 
-def _is_full(folder: Path, error: Exception) -> bool:
+def is_full(folder: Path, error: Exception) -> bool:
+    """Tell whether an error means that the disk of a folder is full."""
     # GDAL and SQLite tell of a full disk in errors of their own, or only by failing; and what
     # they take back on failure leaves room again.
     told = isinstance(error, OSError) and error.errno == errno.ENOSPC
