@@ -103,11 +103,11 @@ class BlockStore:
         return self.missing()
 
     def remove(self) -> None:
-        """Remove the folder, the manifest last: until then the work can be gone on with."""
-        for path in self.folder.iterdir():
-            if path.name != _MANIFEST:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the folder; it is gone at once, and what is left of it with the next claim."""
+        ended = _ended(self.folder)
+        shutil.rmtree(ended, ignore_errors=True)
+        self.folder.rename(ended)
+        shutil.rmtree(ended, ignore_errors=True)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -150,6 +150,7 @@ def claim_store(folder: Path, manifest: Manifest, *, resume: bool) -> BlockStore
         InputError: there is earlier work and `resume` is false, or it would not fit together
             with blocks of the manifest.
     """
+    shutil.rmtree(_ended(folder), ignore_errors=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         began = _create_whole(folder / _MANIFEST, manifest.to_json().encode())
@@ -168,6 +169,10 @@ def claim_store(folder: Path, manifest: Manifest, *, resume: bool) -> BlockStore
             f"{'; '.join(changed)}: run it as it was begun, or begin anew with --overwrite"
         )
     return store
+
+
+def _ended(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.ended")
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -34,7 +34,9 @@ class Output:
 
 
 @contextmanager
-def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Iterator[Output]:
+def output_folder(
+    folder: Path, names: Sequence[str], *, overwrite: bool, scratch: Path | None = None
+) -> Iterator[Output]:
     """Collect results in a scratch folder and move them to their names at the end.
 
     When the block fails, the folder is as it was before. Files of other names in it are
@@ -44,19 +46,18 @@ def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Ite
         folder: folder of the results; it is made where it is missing.
         names: results that the block must write, the one that proves the others last.
         overwrite: replace earlier results of the same names.
+        scratch: where results are written first, on the same disk; what an earlier run left
+            there is removed. By default a new folder in `folder`.
 
     Raises:
         InputError: the folder cannot be written, or holds results and `overwrite` is false.
         StoppedError: the disk is full.
     """
-    existing = [name for name in names if (folder / name).exists()]
-    if existing and not overwrite:
-        raise InputError(
-            f"{folder} already holds {', '.join(existing)}: give another --out, or --overwrite"
-        )
+    if not overwrite:
+        refuse_existing(folder, names)
     made = _make(folder)
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=".samdomain-", dir=folder))
+        scratch = _make_scratch(folder, scratch)
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
     output = Output(folder, tuple(names), scratch)
@@ -74,6 +75,26 @@ def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Ite
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         _remove_empty(made)
+
+
+def refuse_existing(folder: Path, names: Sequence[str]) -> None:
+    """Refuse to write into a folder that holds any of the results.
+
+    Raises:
+        InputError: it does.
+    """
+    if existing := [name for name in names if (folder / name).exists()]:
+        raise InputError(
+            f"{folder} already holds {', '.join(existing)}: give another --out, or --overwrite"
+        )
+
+
+def _make_scratch(folder: Path, scratch: Path | None) -> Path:
+    if scratch is None:
+        return Path(tempfile.mkdtemp(prefix=".samdomain-", dir=folder))
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    return scratch
 
 
 def _make(folder: Path) -> list[Path]:

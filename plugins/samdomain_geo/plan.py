@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -231,8 +232,13 @@ def software() -> dict[str, str]:
 
 
 def now() -> str:
-    """Return the time as a manifest holds it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """Return the time as a manifest holds it.
+
+    The environment's SOURCE_DATE_EPOCH (seconds, reproducible-builds.org) takes its place.
+    """
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.now(UTC) if given is None else datetime.fromtimestamp(int(given), UTC)
+    return moment.isoformat(timespec="seconds")
 
 
 def _flat(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
