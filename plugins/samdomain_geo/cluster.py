@@ -27,13 +27,13 @@ class _StationPlugin(WorkerPlugin):
         self.name = f"samdomain-{uuid4().hex}"
         self._work, self._folder = work, folder
 
-    def setup(self, worker: Worker) -> None:
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002 - as Dask calls it
         """Open the scene and load the model; also in a worker that takes a lost one's place."""
         self._open = ExitStack()
         store = open_store(self._folder)
         self.station: Station = self._open.enter_context(open_station(self._work, store))
 
-    def teardown(self, worker: Worker) -> None:
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002
         """Close the scene."""
         self._open.close()
 

@@ -1,8 +1,8 @@
 """Tell what a run will cost, from one of its blocks."""
 
 import sys
-from tempfile import TemporaryDirectory
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from samdomain_geo.block_store import BlockStore

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+CORNERS = 8
+"""Connectivity by which also corners join; by 4, edges alone do."""
+
 
 def components(count: int, pairs: NDArray[np.integer]) -> NDArray[np.intp]:
     """Find what is connected, as union-find does, on whole arrays at a time.
@@ -66,7 +69,7 @@ def label_regions(
     # One pair for each two runs is enough: where either begins.
     met = same & (begins[1:] | begins[:-1])
     pairs = [np.stack([runs[:-1][met], runs[1:][met]], axis=1)]
-    if connectivity > 4:
+    if connectivity == CORNERS:
         for upper, lower in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
             met = _alike(values, valid, upper, lower)
             pairs.append(np.stack([runs[:-1, upper][met], runs[1:, lower][met]], axis=1))

@@ -80,9 +80,7 @@ class _Counted:
             raise
 
 
-def _write_ogr(
-    batches: _Counted, path: Path, crs: str | None, options: dict[str, Any]
-) -> None:
+def _write_ogr(batches: _Counted, path: Path, crs: str | None, options: dict[str, Any]) -> None:
     reader = pa.RecordBatchReader.from_batches(SCHEMA, iter(batches))
     try:
         pyogrio.write_arrow(

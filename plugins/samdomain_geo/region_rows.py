@@ -101,8 +101,9 @@ class _Whole:
 
 def joined(pieces: list[shapely.Geometry]) -> shapely.Geometry:
     """Join the pieces of a region in pixels; what the blocks left on its outline is removed."""
-    # A point amid a straight wall is left where two pieces met, or where a trace began.
-    return shapely.simplify(shapely.normalize(shapely.union_all(pieces)), 0)
+    # A point amid a straight wall is left where pieces met; after it goes, parts have an order.
+    plain = shapely.simplify(shapely.normalize(shapely.union_all(pieces)), 0)
+    return shapely.normalize(plain)
 
 
 def _multiple(polygons: Polygons) -> Polygons:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samdomain_geo.block_store import BlockStore
-from samdomain_geo.labelling import components
+from samdomain_geo.labelling import CORNERS, components
 
 _SIDES = ("top", "bottom", "left", "right")
 
@@ -73,7 +73,7 @@ class _Census:
     """Count the pieces block by block, and note which ones meet."""
 
     def __init__(self, store: BlockStore, connectivity: int) -> None:
-        self._store, self._diagonal = store, connectivity > 4
+        self._store, self._diagonal = store, connectivity == CORNERS
         self._count = 0
         columns = store.manifest.grid.columns
         # Pieces along the lower and upper edge of a row of blocks, numbered from 1.

@@ -16,12 +16,12 @@ from shapely.geometry import shape
 from samdomain.errors import InputError
 from samdomain_geo.block_store import Arrays
 from samdomain_geo.ellipsoid import Ellipsoid
-from samdomain_geo.labelling import Regions, label_regions
+from samdomain_geo.labelling import label_regions
 from samdomain_geo.plan import Block, Manifest
 from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.regularization import regularized
 
-CONNECTIVITIES = (4, 8)
+CONNECTIVITIES = (4, CORNERS)
 """Neighbours of a pixel that belong to the same region: by edges, or by corners too."""
 
 _INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
@@ -146,15 +146,14 @@ class _RegionsWorker:
             raise InputError("the raster holds values above 2^63 - 1, which no vector format can")
         return (values.astype(np.int64), valid) if valid.any() else None
 
-    def compute(
-        self, block: Block, source: tuple[NDArray[np.int64], NDArray[np.bool_]]
-    ) -> Arrays:
+    def compute(self, block: Block, source: tuple[NDArray[np.int64], NDArray[np.bool_]]) -> Arrays:
         regions = label_regions(*source, self._work.connectivity)
         exact, outlines = self._trace(regions.labels)
         edges = _edges(regions.labels)
         cut = _touching(edges, len(outlines))
         top, left = round(block.window.row_off), round(block.window.col_off)
-        outlines = shapely.transform(shapely.normalize(outlines), lambda xy: xy + (left, top))
+        corner = np.array([left, top])
+        outlines = shapely.transform(shapely.normalize(outlines), lambda xy: xy + corner)
         measures = np.full((len(outlines), 2), np.nan)
         outlines[~cut], measures[~cut] = self._finisher(outlines[~cut])
         wkb = shapely.to_wkb(outlines)
@@ -169,7 +168,7 @@ class _RegionsWorker:
             **edges,
         }
         if self._work.shaping.measured:
-            moved = shapely.transform(exact, lambda xy: xy + (left, top))
+            moved = shapely.transform(exact, lambda xy: xy + corner)
             arrays["area"] = self._finisher.areas(moved)
         return arrays
 

@@ -15,7 +15,7 @@ from samdomain_geo.probability import ProbabilityWork, decided, mask_layer, prob
 from samdomain_geo.run import Part, run
 from samdomain_geo.stretch import Stretch
 
-WHOLE = Chips(size=4096, overlap=0 + 64, margin=0)
+WHOLE = Chips(size=4096, overlap=64, margin=0)
 AS_IS = Stretch((0.0,), (255.0,))
 RADIUS = 4
 
@@ -34,16 +34,15 @@ def noisy(write_scene: Any) -> Path:
 
 
 @pytest.fixture
-def mosaic(noisy: Path, tmp_path: Path, plan: Any, request: Any) -> Any:
+def mosaic(noisy: Path, tmp_path: Path, plan: Any, box_mean: Any) -> Any:
     """Run a toy over the scene and read what comes of it."""
-    BoxMean = request.getfixturevalue("box_mean")
     folders = iter(range(100))
 
     def make(chips: Chips, tiling: Tiling, parts: Sequence[Part] = (Part(),)) -> np.ndarray:
         folder = tmp_path / f"run{next(folders)}"
         store = claim_store(folder, plan(noisy, tiling), resume=False)
         for part in parts:
-            run(store, work(chips, BoxMean(RADIUS)), InProcess(), part)
+            run(store, work(chips, box_mean(RADIUS)), InProcess(), part)
         write_mosaic(store, probability_layer(["bright"]), folder / "probability.tif", {})
         with rasterio.open(folder / "probability.tif") as dataset:
             return dataset.read(1)

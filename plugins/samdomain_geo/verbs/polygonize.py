@@ -157,9 +157,7 @@ def finish_polygonize(store: BlockStore) -> Polygons:
     with (
         store.alone(),
         open_scene(store.manifest.scene.path, (parameters["band"],)) as scene,
-        output_folder(
-            out.parent, names, overwrite=True, scratch=store.folder / "finish"
-        ) as output,
+        output_folder(out.parent, names, overwrite=True, scratch=store.folder / "finish") as output,
     ):
         table = join_regions(store, parameters["connectivity"], parameters["min_area"])
         finisher = Finisher.of(scene, _work(store.manifest).shaping)
