@@ -16,7 +16,7 @@ from shapely.geometry import shape
 from samdomain.errors import InputError
 from samdomain_geo.block_store import Arrays
 from samdomain_geo.ellipsoid import Ellipsoid
-from samdomain_geo.labelling import label_regions
+from samdomain_geo.labelling import CORNERS, label_regions
 from samdomain_geo.plan import Block, Manifest
 from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.regularization import regularized

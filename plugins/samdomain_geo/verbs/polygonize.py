@@ -138,8 +138,14 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
     if dry_run:
         return Facts(estimate(manifest, work, workers or 1))
     folder = out.with_name(out.name + _BLOCKS)
+    begun = folder.exists()
     store = _begin(folder, manifest, resume=resume, overwrite=overwrite)
-    run(store, work, chosen, share)
+    try:
+        run(store, work, chosen, share)
+    except InputError:
+        if not begun:
+            store.remove()
+        raise
     if missing := store.missing():
         return Facts({"blocks to do": len(missing), "then": f"samdomain finish {folder}"})
     return finish_polygonize(store)

@@ -1,4 +1,7 @@
 import json
+import subprocess
+import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -199,6 +202,24 @@ def test_only_the_same_run_is_gone_on_with(large: Path, tmp_path: Path, capsys: 
     assert run(large, out, "--block", "512", "--resume") == 2
     assert "scene.sha256" in capsys.readouterr().err
     assert run(large, out, "--block", "1024", "--overwrite") == 0
+
+
+def test_a_killed_run_goes_on(large: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Killed after its first blocks and resumed, a run writes the bytes of one that was not."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    whole, out = tmp_path / "whole" / "p.gpkg", tmp_path / "p.gpkg"
+    assert run(large, whole, "--block", "512") == 0
+    words = ["polygonize", str(large), "--out", str(out), "--block", "512"]
+    process = subprocess.Popen([sys.executable, "-m", "samdomain", *words])
+    while not list(tmp_path.glob("p.gpkg.blocks/*.block")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not out.exists()
+    assert run(large, out, "--block", "512", "--resume") == 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert not list(tmp_path.glob("*.blocks*"))
 
 
 def test_a_dry_run_does_nothing(large: Path, tmp_path: Path, capsys: Any) -> None:
