@@ -46,9 +46,10 @@ from samdomain_geo.run import Scheduler, run
 from samdomain_geo.stretch import Stretch
 
 RESULTS = Path(__file__).parent / "results" / "scale"
-BLOCK = 2048
+BLOCK = 1024
 KILLS = 10
 CELL = 16  # pixels from one building to the next
+WALL = 4  # pixels that a wing of a building is wide
 
 
 def main() -> None:
@@ -248,7 +249,7 @@ def write_buildings(path: Path, count: int) -> None:
     with rasterio.open(path, "w", **profile(across * CELL, across * CELL, 1)) as target:
         for row in range(across):
             tall, wide = height[row][:, None, None], width[row][:, None, None]
-            wall = (rows < tall) & (columns < wide) & ((rows < 4) | (columns < 4))
+            wall = (rows < tall) & (columns < wide) & ((rows < WALL) | (columns < WALL))
             strip = wall.transpose(1, 0, 2).reshape(CELL, across * CELL)
             window = rasterio.windows.Window(0, row * CELL, across * CELL, CELL)
             target.write(strip.astype(np.uint8), 1, window=window)

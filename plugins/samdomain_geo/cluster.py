@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 from samdomain.errors import InputError, MissingExtraError, StoppedError
@@ -97,5 +98,5 @@ class Cluster:
 
 
 def _do(index: int, station: str) -> dict[str, float]:
-    plugin = get_worker().plugins[station]
+    plugin = cast(_StationPlugin, get_worker().plugins[station])
     return plugin.station(index)

@@ -26,7 +26,7 @@ from samdomain_geo.raster import COG_PROFILE, Scene
 SCHEMA = 1
 """Version of the manifest's form; work of another one is not gone on with."""
 
-TILE: int = COG_PROFILE["blocksize"]
+TILE = int(COG_PROFILE["blocksize"])
 """Side in pixels of the tiles of the rasters that we write; blocks are multiples of it."""
 
 # They change nothing in the blocks: when the run began, and where its input lies.

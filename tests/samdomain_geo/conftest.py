@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import geopandas as gpd
@@ -17,6 +18,9 @@ from samdomain.sam import Sam, SamSpec
 from samdomain_geo.identity import Identity
 from samdomain_geo.plan import Grid, Manifest, Tiling
 from samdomain_geo.raster import open_scene
+
+# Tests of workers run where the extra dask is installed.
+collect_ignore = ["test_cluster.py"] if find_spec("distributed") is None else []
 
 UTM = "EPSG:32636"
 ORIGIN = (500_000.0, 30_000.0)

@@ -1,11 +1,10 @@
+import importlib
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
-
-dask = pytest.importorskip("dask")
-pytest.importorskip("distributed")
 
 from samdomain.cli import main
 from samdomain.errors import InputError, StoppedError
@@ -59,12 +58,12 @@ def deadly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make work that kills its worker a number of times."""
     (tmp_path / "deadly_work.py").write_text(DEADLY)
     monkeypatch.syspath_prepend(tmp_path)
-    from deadly_work import Deadly
+    work = importlib.import_module("deadly_work").Deadly
 
     def make(lives: int) -> Any:
         for number in range(lives):
             (tmp_path / f"life-{number}").touch()
-        return Deadly(folder=tmp_path)
+        return work(folder=tmp_path)
 
     return make
 
