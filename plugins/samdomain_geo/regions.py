@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -11,7 +12,6 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.features import shapes
-from shapely.geometry import shape
 
 from samdomain.errors import InputError
 from samdomain_geo.block_store import Arrays
@@ -199,14 +199,22 @@ def _outlines(
 ) -> tuple[NDArray[np.int64], Polygons]:
     """Trace labels along pixel edges; return the label of each outline, in their order, and it."""
     traced = list(shapes(labels, mask=mask, connectivity=connectivity))
-    outlines = np.array([shape(geometry) for geometry, _ in traced], dtype=object)
     codes = np.array([label for _, label in traced], np.int64)
     order = np.argsort(codes, kind="stable")
-    outlines = outlines[order]
+    # All at once: shapely makes polygons one by one ten times as slowly.
+    polygons = [geometry["coordinates"] for geometry, _ in traced]
+    rings = [ring for polygon in polygons for ring in polygon]
+    corners = np.array([corner for ring in rings for corner in ring], np.float64).reshape(-1, 2)
+    offsets = _offsets(rings), _offsets(polygons)
+    outlines = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, offsets)[order]
     # An outline can touch itself at a corner.
     broken = ~shapely.is_valid(outlines)
     outlines[broken] = shapely.make_valid(outlines[broken], method="structure")
     return codes[order], outlines
+
+
+def _offsets(groups: list[Any]) -> NDArray[np.int64]:
+    return np.cumsum([0, *(len(group) for group in groups)])
 
 
 def _edges(labels: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:
