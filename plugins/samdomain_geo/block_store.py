@@ -50,11 +50,16 @@ class BlockStore:
         """Write a block so that it is there whole or not at all.
 
         Raises:
-            StoppedError: the disk is full; what was finished before is kept.
+            StoppedError: the disk is full, and what was finished before is kept; or the folder
+                is gone.
         """
         content = gzip.compress(save(dict(arrays)), _LEVEL, mtime=0)
         try:
             _write_whole(self._path(index), content)
+        except FileNotFoundError as error:
+            raise StoppedError(
+                f"{self.folder} is gone: another process has finished the work"
+            ) from error
         except OSError as error:
             if is_full(self.folder, error):
                 raise StoppedError(
@@ -104,10 +109,9 @@ class BlockStore:
 
     def remove(self) -> None:
         """Remove the folder; it is gone at once, and what is left of it with the next claim."""
-        ended = _ended(self.folder)
-        shutil.rmtree(ended, ignore_errors=True)
-        self.folder.rename(ended)
-        shutil.rmtree(ended, ignore_errors=True)
+        clear_ended(self.folder)
+        self.folder.rename(_ended(self.folder))
+        clear_ended(self.folder)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -150,7 +154,7 @@ def claim_store(folder: Path, manifest: Manifest, *, resume: bool) -> BlockStore
         InputError: there is earlier work and `resume` is false, or it would not fit together
             with blocks of the manifest.
     """
-    shutil.rmtree(_ended(folder), ignore_errors=True)
+    clear_ended(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         began = _create_whole(folder / _MANIFEST, manifest.to_json().encode())
@@ -169,6 +173,11 @@ def claim_store(folder: Path, manifest: Manifest, *, resume: bool) -> BlockStore
             f"{'; '.join(changed)}: run it as it was begun, or begin anew with --overwrite"
         )
     return store
+
+
+def clear_ended(folder: Path) -> None:
+    """Remove what a process that was killed while it removed the folder left of it."""
+    shutil.rmtree(_ended(folder), ignore_errors=True)
 
 
 def _ended(folder: Path) -> Path:

@@ -51,12 +51,14 @@ class Station:
         self._reading, self._computing = Lock(), Lock()
 
     def __call__(self, index: int) -> dict[str, float]:
-        """Do one block, and return the seconds of each step.
+        """Do one block, unless it is there, and return the seconds of each step.
 
         Several threads may call at once: their steps overlap, and memory stays bounded.
         """
         block = self._store.manifest.block(index)
         with self._seats:
+            if self._store.has(index):  # by another process in the same folder
+                return {}
             with self._reading:
                 start = perf_counter()
                 source = self._worker.read(block)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from samdomain.door import Facts
 from samdomain.errors import InputError
-from samdomain_geo.block_store import BlockStore, claim_store, open_store
+from samdomain_geo.block_store import BlockStore, claim_store, clear_ended, open_store
 from samdomain_geo.class_names import class_names
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.estimate import estimate
@@ -107,8 +107,9 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
         block: side in pixels of the blocks that are worked on, a multiple of 512.
         workers: share the blocks among this many processes of Dask on this machine.
         scheduler: share the blocks among the workers of the Dask scheduler at this address.
-        part: do only a share of the blocks, I/N, as a job of an array; samdomain finish ends it.
-        resume: go on with work that was stopped.
+        part: do only a share of the blocks, I/N, as a job of an array, beside the other jobs;
+            when all are done, samdomain finish writes the file.
+        resume: go on with work that was stopped, if it was.
         dry_run: tell what the run would cost, and do nothing.
         overwrite: replace an earlier file, and drop unfinished work.
 
@@ -139,6 +140,10 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
         return Facts(estimate(manifest, work, workers or 1))
     folder = out.with_name(out.name + _BLOCKS)
     begun = folder.exists()
+    if resume and not begun and out.exists():
+        clear_ended(folder)
+        return Facts({"file": str(out), "to do": "nothing: it was complete"})
+    resume |= part is not None  # one job of an array begins, the others join
     store = _begin(folder, manifest, resume=resume, overwrite=overwrite)
     try:
         run(store, work, chosen, share)
@@ -146,8 +151,8 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
         if not begun:
             store.remove()
         raise
-    if missing := store.missing():
-        return Facts({"blocks to do": len(missing), "then": f"samdomain finish {folder}"})
+    if part is not None:
+        return Facts({"blocks to do": len(store.missing()), "then": f"samdomain finish {folder}"})
     return finish_polygonize(store)
 
 

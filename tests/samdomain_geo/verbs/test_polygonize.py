@@ -179,7 +179,8 @@ def test_parts_and_finish_make_the_file(large: Path, tmp_path: Path, capsys: Any
     assert "5 of 9 blocks are missing" in capsys.readouterr().err
     assert not out.exists()
     assert main(["finish", str(tmp_path)]) == 2
-    assert run(large, out, "--block", "512", "--part", "1/2", "--resume") == 0
+    assert run(large, out, "--block", "512", "--part", "1/2") == 0
+    assert main(["finish", str(blocks)]) == 0
     assert not blocks.exists()
     whole = gpd.read_file(tmp_path / "whole.gpkg", layer="polygons")
     assert gpd.read_file(out, layer="polygons").equals(whole)
@@ -220,6 +221,7 @@ def test_a_killed_run_goes_on(large: Path, tmp_path: Path, monkeypatch: Any) -> 
     assert run(large, out, "--block", "512", "--resume") == 0
     assert out.read_bytes() == whole.read_bytes()
     assert not list(tmp_path.glob("*.blocks*"))
+    assert run(large, out, "--block", "512", "--resume") == 0  # nothing is left to do
 
 
 def test_a_dry_run_does_nothing(large: Path, tmp_path: Path, capsys: Any) -> None:
