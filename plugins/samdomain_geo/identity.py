@@ -21,7 +21,7 @@ class Identity:
     """What is known of an input's content.
 
     Attributes:
-        path: where it was found; it may move.
+        path: where it was found, absolute where it is a local file; it may move.
         size: bytes of its files together.
         sha256: digest of its files, whole up to 1 GiB each and sampled above; empty for an
             input that is no local file.
@@ -48,7 +48,7 @@ class Identity:
         digest = "\n".join(_digest(one) for one in local)
         sampled = [one.stat().st_mtime_ns for one in local if one.stat().st_size > _WHOLE]
         return cls(
-            path=str(path),
+            path=str(Path(path).absolute() if Path(path).exists() else path),
             size=sum(one.stat().st_size for one in local),
             sha256=hashlib.sha256(digest.encode()).hexdigest() if len(local) > 1 else digest,
             modified=max(sampled, default=0),

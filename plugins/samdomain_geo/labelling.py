@@ -63,7 +63,7 @@ def label_regions(
     """
     begins = np.ones(values.shape, dtype=bool)  # true on the first pixel of a run in a row
     begins[:, 1:] = (values[:, 1:] != values[:, :-1]) | (valid[:, 1:] != valid[:, :-1])
-    runs = (np.cumsum(begins.ravel()) - 1).reshape(values.shape)
+    runs = (np.cumsum(begins.ravel(), dtype=np.int32) - 1).reshape(values.shape)
     starts = np.flatnonzero(begins)
     same = _alike(values, valid, slice(None), slice(None))
     # One pair for each two runs is enough: where either begins.

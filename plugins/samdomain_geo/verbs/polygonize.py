@@ -134,7 +134,7 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
     vector = _check(out, connectivity)
     with open_scene(mask, (band,)) as opened:
         _check_scene(opened, vector, Shaping(min_area, simplify, regularize))
-        manifest = _plan(opened, Tiling(block), parameters)
+        manifest = _plan(str(mask), opened, Tiling(block), parameters)
     work = _work(manifest)
     if dry_run:
         return Facts(estimate(manifest, work, workers or 1))
@@ -200,10 +200,10 @@ def _check_scene(scene: Scene, vector: VectorFormat, shaping: Shaping) -> None:
     check_labels(scene)
 
 
-def _plan(scene: Scene, tiling: Tiling, parameters: dict[str, Any]) -> Manifest:
+def _plan(path: str, scene: Scene, tiling: Tiling, parameters: dict[str, Any]) -> Manifest:
     return Manifest(
         verb=VERB,
-        scene=Identity.of(scene.path, scene.dataset.files),
+        scene=Identity.of(path, scene.dataset.files),
         grid=Grid.of(scene),
         tiling=tiling,
         threads=1,
