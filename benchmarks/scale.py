@@ -8,7 +8,8 @@ the same with rasterio.features.shapes over the whole raster and a geopandas dis
 workers-N: convolutions on N Dask workers of one thread each. kills: `polygonize` killed at ten
 random moments and resumed. Each cell runs in a process of its own, whose peak memory is noted,
 and is a file in benchmarks/results/scale; a cell that is there is not run again. Times are wall
-seconds of this machine: compare them with one another only.
+seconds of this machine, which others may be using (`load`); `cpu_s` counts this process alone, with
+the making of the data. Compare them with one another only.
 """
 
 import json
@@ -78,10 +79,12 @@ def main() -> None:
 
 
 def measured(cell: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """Run a cell, and add the most memory that this process had."""
+    """Run a cell, and add the most memory that this process had, and the load of the machine."""
+    before = time.process_time()
     result = cell(folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {**result, "peak_mb": peak, "load_before": os.getloadavg()[0]}
+    cpu = round(time.process_time() - before, 1)
+    return {**result, "cpu_s": cpu, "peak_mb": peak, "load": round(os.getloadavg()[0], 1)}
 
 
 def flow(side: int, folder: Path) -> dict[str, Any]:
