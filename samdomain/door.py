@@ -1,7 +1,7 @@
 """The one door for plugins, ours included: the entry point group `samdomain.domains`."""
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -91,12 +91,13 @@ def packages() -> set[str]:
     return {point.module.split(".", maxsplit=1)[0] for point in _entry_points().values()}
 
 
-def _install(point: EntryPoint) -> str:
+def _install(point: Any) -> str:
     distribution = point.dist.name if point.dist is not None else point.module
     if distribution == "samdomain":
         return f"pip install 'samdomain[{point.name}]'"
     return f"install it, or reinstall {distribution}"
 
 
-def _entry_points() -> dict[str, EntryPoint]:
+def _entry_points() -> dict[str, Any]:
+    # Once a library has imported the backport importlib_metadata, they are of its own class.
     return {point.name: point for point in entry_points(group=GROUP)}

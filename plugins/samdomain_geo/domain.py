@@ -5,6 +5,7 @@ from pathlib import Path
 
 from samdomain.door import Verb
 from samdomain_geo.verbs.demo import demo
+from samdomain_geo.verbs.finish import finish
 from samdomain_geo.verbs.polygonize import polygonize
 from samdomain_geo.verbs.segment import segment
 
@@ -17,8 +18,8 @@ class Geo:
     name = "geo"
 
     def verbs(self) -> Mapping[str, Verb]:
-        """Return the commands `samdomain segment`, `polygonize` and `demo`."""
-        return {"segment": segment, "polygonize": polygonize, "demo": demo}
+        """Return the commands `samdomain segment`, `polygonize`, `finish` and `demo`."""
+        return {"segment": segment, "polygonize": polygonize, "finish": finish, "demo": demo}
 
     def recipes(self) -> Mapping[str, type]:
         """Return the plugin's own recipes: none yet."""

@@ -44,20 +44,23 @@ class Ellipsoid:
         Args:
             geometries: polygons in coordinates of the CRS.
         """
-        areas: list[float | None] = []
-        perimeters: list[float | None] = []
-        for geometry in self._located(geometries):
-            if geometry is None:
-                areas.append(None)
-                perimeters.append(None)
-                continue
-            # pyproj signs areas by direction: shells must run against the clock, holes with it.
-            turned = shapely.orient_polygons(geometry)
-            area, _ = self._geod.geometry_area_perimeter(turned)
-            areas.append(area)
-            rings = shapely.get_rings(shapely.get_parts(geometry))
-            perimeters.append(sum(self._geod.geometry_length(ring) for ring in rings))
-        return areas, perimeters
+        located = np.asarray(self._located(geometries).array)
+        parts, owners = shapely.get_parts(located, return_index=True)
+        rings, part_of = shapely.get_rings(parts, return_index=True)
+        corners, ring_of = shapely.get_coordinates(rings, return_index=True)
+        ends = np.cumsum(np.bincount(ring_of, minlength=len(rings)))
+        # The first ring of a part is its shell, the others are holes.
+        shells = np.diff(part_of, prepend=-1) > 0
+        areas, perimeters = np.zeros((2, len(located)))
+        start = 0
+        for owner, shell, end in zip(owners[part_of], shells, ends.tolist(), strict=True):
+            area, perimeter = self._geod.polygon_area_perimeter(*corners[start:end].T)
+            start = end
+            # pyproj signs areas by direction, which files do not agree on.
+            areas[owner] += abs(area) if shell else -abs(area)
+            perimeters[owner] += perimeter
+        missing = shapely.is_missing(located)
+        return _listed(areas, missing), _listed(perimeters, missing)
 
     def length(self, line: LineString) -> float:
         """Return the length of a line in metres."""
@@ -73,3 +76,7 @@ class Ellipsoid:
 
     def _located(self, geometries: gpd.GeoSeries) -> gpd.GeoSeries:
         return geometries.set_crs(self._crs, allow_override=True).to_crs(self._geodetic)
+
+
+def _listed(values: NDArray[np.float64], missing: NDArray[np.bool_]) -> list[float | None]:
+    return [None if no else value for value, no in zip(values.tolist(), missing, strict=True)]

@@ -35,7 +35,9 @@ class Output:
 
 
 @contextmanager
-def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Iterator[Output]:
+def output_folder(
+    folder: Path, names: Sequence[str], *, overwrite: bool, scratch: Path | None = None
+) -> Iterator[Output]:
     """Collect results in a scratch folder and move them to their names at the end.
 
     When the block fails, the folder is as it was before. Files in it that are nobody's results
@@ -46,19 +48,18 @@ def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Ite
         names: results that the block must write, the one that proves the others last.
         overwrite: replace earlier results of the same names, and remove those of other names
             that an earlier run's record lists under `files`.
+        scratch: where results are written first, on the same disk; what an earlier run left
+            there is removed. By default a new folder in `folder`.
 
     Raises:
         InputError: the folder cannot be written, or holds results and `overwrite` is false.
         StoppedError: the disk is full.
     """
-    existing = [name for name in names if (folder / name).exists()]
-    if existing and not overwrite:
-        raise InputError(
-            f"{folder} already holds {', '.join(existing)}: give another --out, or --overwrite"
-        )
+    if not overwrite:
+        refuse_existing(folder, names)
     made = _make(folder)
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=".samdomain-", dir=folder))
+        scratch = _make_scratch(folder, scratch)
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
     output = Output(folder, tuple(names), scratch)
@@ -68,7 +69,7 @@ def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Ite
     except SamDomainError:
         raise
     except Exception as error:
-        if _is_full(folder, error):
+        if is_full(folder, error):
             raise StoppedError(
                 f"the disk of {folder} is full; nothing was kept: free space and run again"
             ) from error
@@ -76,6 +77,26 @@ def output_folder(folder: Path, names: Sequence[str], *, overwrite: bool) -> Ite
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         _remove_empty(made)
+
+
+def refuse_existing(folder: Path, names: Sequence[str]) -> None:
+    """Refuse to write into a folder that holds any of the results.
+
+    Raises:
+        InputError: it does.
+    """
+    if existing := [name for name in names if (folder / name).exists()]:
+        raise InputError(
+            f"{folder} already holds {', '.join(existing)}: give another --out, or --overwrite"
+        )
+
+
+def _make_scratch(folder: Path, scratch: Path | None) -> Path:
+    if scratch is None:
+        return Path(tempfile.mkdtemp(prefix=".samdomain-", dir=folder))
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    return scratch
 
 
 def _make(folder: Path) -> list[Path]:
@@ -89,7 +110,8 @@ def _make(folder: Path) -> list[Path]:
     return missing
 
 
-def _is_full(folder: Path, error: Exception) -> bool:
+def is_full(folder: Path, error: Exception) -> bool:
+    """Tell whether an error means that the disk of a folder is full."""
     # GDAL and SQLite tell of a full disk in errors of their own, or only by failing; and what
     # they take back on failure leaves room again.
     told = isinstance(error, OSError) and error.errno == errno.ENOSPC

@@ -1,140 +1,230 @@
-"""Trace the regions of a raster of labels, with borders that neighbours share."""
+"""Trace the regions of a raster of labels, block by block."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.features import shapes
-from shapely.geometry import shape
-from shapely.geometry.base import BaseGeometry
 
 from samdomain.errors import InputError
-from samdomain_geo.raster import Scene
-from samdomain_geo.vector import to_crs
+from samdomain_geo.block_store import Arrays
+from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.labelling import CORNERS, label_regions
+from samdomain_geo.plan import Block, Manifest
+from samdomain_geo.raster import Scene, open_scene
+from samdomain_geo.regularization import regularized
 
-CONNECTIVITIES = (4, 8)
+CONNECTIVITIES = (4, CORNERS)
 """Neighbours of a pixel that belong to the same region: by edges, or by corners too."""
-
-# Labels and validity of more would not fit in the memory of a usual machine.
-_MOST_PIXELS = 2_000_000_000
 
 _INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
-# Those that GDAL's tracing takes as rasterio offers it.
-_TRACEABLE = ("int8", "uint8", "int16", "uint16", "int32")
-
-
-@dataclass(frozen=True, eq=False)
-class Labels:
-    """A raster of classes or ids.
-
-    Attributes:
-        values: (rows, columns), of any integer type.
-        valid: (rows, columns), true where there is a label.
-    """
-
-    values: NDArray[np.integer]
-    valid: NDArray[np.bool_]
+Polygons = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
-class Region:
-    """Connected pixels of one value.
+class RegionShaping:
+    """What becomes of the outlines of regions.
 
     Attributes:
-        value: what the raster holds there.
-        outline: polygon along pixel edges, in pixels of the raster.
+        simplify: corners whose triangle has a smaller area than the square of this length, in
+            units of the CRS, are dropped; 0 keeps all.
+        regularize: walls are straightened and corners squared.
+        measured: the area of the exact outline is noted too.
     """
 
-    value: int
-    outline: BaseGeometry
+    simplify: float = 0.0
+    regularize: bool = False
+    measured: bool = False
 
 
-def read_labels(scene: Scene, nodata: int | None = None) -> Labels:
-    """Read the first of a scene's bands as labels, the whole of it.
+@dataclass(frozen=True)
+class RegionsWork:
+    """Work that traces connected regions of one value inside each block.
 
-    Args:
-        scene: raster of labels.
+    A block holds for each of its regions: `first` pixel of the scene, `value`, exact `area`;
+    along its four edges the regions' numbers (`top`, `bottom`, `left`, `right`), to join regions
+    across blocks; and polygons as WKB, `ends` telling where each one ends. A region that stays
+    inside the block is finished: in coordinates of the CRS, with `measures`. One that is `cut`
+    by the block's edge is in pixels of the scene, to be joined first.
+
+    Attributes:
+        band: band of the raster, counted from 1.
         nodata: value that is no label; by default the file's own and 0.
+        connectivity: 4, or 8 to join regions that meet at corners only.
+        shaping: what becomes of outlines.
+    """
+
+    band: int = 1
+    nodata: int | None = None
+    connectivity: int = 4
+    shaping: RegionShaping = RegionShaping()
+
+    @contextmanager
+    def open(self, manifest: Manifest) -> Iterator["_RegionsWorker"]:
+        """Open the raster."""
+        with open_scene(manifest.scene.path, (self.band,)) as scene:
+            yield _RegionsWorker(self, scene, Finisher.of(scene, self.shaping))
+
+
+class Finisher:
+    """Give joined outlines their last form and measure them."""
+
+    def __init__(
+        self, transform: Affine, ellipsoid: Ellipsoid | None, shaping: RegionShaping
+    ) -> None:
+        self._transform, self._ellipsoid, self._shaping = transform, ellipsoid, shaping
+
+    @classmethod
+    def of(cls, scene: Scene, shaping: RegionShaping) -> "Finisher":
+        """Return the finisher of a raster's regions."""
+        return cls(scene.transform, Ellipsoid.of(scene.crs), shaping)
+
+    def __call__(self, polygons: Polygons) -> tuple[Polygons, NDArray[np.float64]]:
+        """Place outlines in pixels in the CRS; return them with area and perimeter (N, 2)."""
+        placed = gpd.GeoSeries(self._place(polygons))
+        if self._shaping.regularize:
+            placed = regularized(placed, self._transform, self._ellipsoid)
+        return np.asarray(placed.array), self._measure(placed)
+
+    def areas(self, polygons: Polygons) -> NDArray[np.float64]:
+        """Return the area in square metres of outlines in pixels, as they are."""
+        return self._measure(gpd.GeoSeries(self._place(polygons)))[:, 0]
+
+    def simplified(self, polygons: Polygons) -> Polygons:
+        """Simplify outlines in pixels that cover a block without gaps, but not its edges.
+
+        A border is simplified once for both of its sides (Visvalingam and Whyatt 1993, over the
+        whole coverage), so that neighbours neither overlap nor part. The block's edges stay as
+        they are, so that neighbours in the next block meet too.
+        """
+        # Areas of triangles all scale alike: pixels give what the CRS would, and stay whole.
+        pixel = abs(self._transform.determinant) ** 0.5
+        # Neighbours share a border where they share its vertices: there must be one a pixel.
+        dense = shapely.transform(shapely.segmentize(polygons, 1.0), np.rint)
+        return shapely.coverage_simplify(
+            dense, self._shaping.simplify / pixel, simplify_boundary=False
+        )
+
+    def _place(self, polygons: Polygons) -> Polygons:
+        def place(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.stack(self._transform @ (xy[:, 0], xy[:, 1]), axis=1)
+
+        return shapely.transform(polygons, place)
+
+    def _measure(self, placed: gpd.GeoSeries) -> NDArray[np.float64]:
+        if self._ellipsoid is None:
+            return np.full((len(placed), 2), np.nan)
+        return np.array(self._ellipsoid.measure(placed), np.float64).reshape(2, -1).T
+
+
+class _RegionsWorker:
+    def __init__(self, work: RegionsWork, scene: Scene, finisher: Finisher) -> None:
+        check_labels(scene)
+        self._work, self._scene, self._finisher = work, scene, finisher
+
+    def read(self, block: Block) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | None:
+        dataset, band, window = self._scene.dataset, self._work.band, block.window
+        try:
+            values = dataset.read(band, window=window)
+            if self._work.nodata is None:
+                valid = (dataset.read_masks(band, window=window) > 0) & (values != 0)
+            else:
+                valid = values != self._work.nodata
+        except RasterioError as error:
+            raise InputError(
+                f"{self._scene.path} cannot be read: it is cut off or damaged"
+            ) from error
+        if values.dtype == np.uint64 and values.max() > np.iinfo(np.int64).max:
+            raise InputError("the raster holds values above 2^63 - 1, which no vector format can")
+        return (values.astype(np.int64), valid) if valid.any() else None
+
+    def compute(self, block: Block, source: tuple[NDArray[np.int64], NDArray[np.bool_]]) -> Arrays:
+        regions = label_regions(*source, self._work.connectivity)
+        exact, outlines = self._trace(regions.labels)
+        edges = _edges(regions.labels)
+        cut = _touching(edges, len(outlines))
+        top, left = round(block.window.row_off), round(block.window.col_off)
+        corner = np.array([left, top])
+        outlines = shapely.transform(shapely.normalize(outlines), lambda xy: xy + corner)
+        measures = np.full((len(outlines), 2), np.nan)
+        outlines[~cut], measures[~cut] = self._finisher(outlines[~cut])
+        wkb = shapely.to_wkb(outlines)
+        row, column = np.divmod(regions.first, regions.labels.shape[1])
+        arrays: dict[str, NDArray[np.generic]] = {
+            "first": (row + top) * self._scene.columns + column + left,
+            "value": regions.values,
+            "cut": cut,
+            "measures": measures,
+            "wkb": np.frombuffer(b"".join(wkb), np.uint8),
+            "ends": np.cumsum([len(one) for one in wkb]),
+            **edges,
+        }
+        if self._work.shaping.measured:
+            moved = shapely.transform(exact, lambda xy: xy + corner)
+            arrays["area"] = self._finisher.areas(moved)
+        return arrays
+
+    def _trace(self, labels: NDArray[np.int32]) -> tuple[Polygons, Polygons]:
+        """Return the outline of each label from 1 on: as it is, and simplified."""
+        if self._work.shaping.simplify == 0:
+            _, exact = _outlines(labels, labels > 0, self._work.connectivity)
+            return exact, exact
+        # What is between the regions takes part, so that all but the block's edges has two sides.
+        codes, exact = _outlines(labels, None, self._work.connectivity)
+        return exact[codes > 0], self._finisher.simplified(exact)[codes > 0]
+
+
+def check_labels(scene: Scene) -> None:
+    """Refuse a raster whose first band cannot be labels.
 
     Raises:
-        InputError: the band has no integers, is too large for memory, or is damaged.
+        InputError: it holds no integers.
     """
     if scene.dtype not in _INTEGERS:
         raise InputError(
             f"{scene.path} holds {scene.dtype}, but labels are integers: round or threshold it"
         )
-    if scene.rows * scene.columns > _MOST_PIXELS:
-        raise InputError(
-            f"{scene.path} has {scene.rows} x {scene.columns} pixels, more than {_MOST_PIXELS:.0e}:"
-            " cut it into parts"
-        )
-    band = scene.bands[0]
-    try:
-        values = scene.dataset.read(band)
-        if nodata is not None:
-            return Labels(values, values != nodata)
-        return Labels(values, (scene.dataset.read_masks(band) > 0) & (values != 0))
-    except RasterioError as error:
-        raise InputError(f"{scene.path} cannot be read: it is cut off or damaged") from error
 
 
-def trace_regions(labels: Labels, connectivity: int) -> list[Region]:
-    """Trace each region along its pixel edges; a value has as many regions as it has pieces.
-
-    Args:
-        labels: raster to trace.
-        connectivity: 4 or 8 neighbours; regions that meet at corners only are one with 8.
-    """
-    codes, values = _traceable(labels.values)
-    regions: list[Region] = []
-    for outline, code in shapes(codes, mask=labels.valid, connectivity=connectivity):
-        value = round(code) if values is None else int(values[round(code)])
-        regions.append(Region(value, _valid(shape(outline))))
-    return regions
-
-
-def place_regions(
-    regions: Sequence[Region], transform: Affine, simplify: float
-) -> list[BaseGeometry]:
-    """Map regions to coordinates of the CRS, and simplify the borders between them.
-
-    A border is simplified once for both of its sides (Visvalingam and Whyatt 1993, over the
-    whole coverage), so that neighbours neither overlap nor part.
-
-    Args:
-        regions: regions of one raster.
-        transform: map from the raster's pixels to the CRS.
-        simplify: corners whose triangle has a smaller area than the square of this length, in
-            units of the CRS, are dropped; 0 changes nothing.
-    """
-    outlines = [region.outline for region in regions]
-    if simplify == 0 or not outlines:
-        return [to_crs(outline, transform) for outline in outlines]
-    # Neighbours share a border where they share its vertices: there must be one a pixel.
-    dense = shapely.transform(shapely.segmentize(np.array(outlines), 1.0), np.rint)
-    return list(shapely.coverage_simplify([to_crs(one, transform) for one in dense], simplify))
+def _outlines(
+    labels: NDArray[np.int32], mask: NDArray[np.bool_] | None, connectivity: int
+) -> tuple[NDArray[np.int64], Polygons]:
+    """Trace labels along pixel edges; return the label of each outline, in their order, and it."""
+    traced = list(shapes(labels, mask=mask, connectivity=connectivity))
+    codes = np.array([label for _, label in traced], np.int64)
+    order = np.argsort(codes, kind="stable")
+    # All at once: shapely makes polygons one by one ten times as slowly.
+    polygons = [geometry["coordinates"] for geometry, _ in traced]
+    rings = [ring for polygon in polygons for ring in polygon]
+    corners = np.array([corner for ring in rings for corner in ring], np.float64).reshape(-1, 2)
+    offsets = _offsets(rings), _offsets(polygons)
+    outlines = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, offsets)[order]
+    # An outline can touch itself at a corner.
+    broken = ~shapely.is_valid(outlines)
+    outlines[broken] = shapely.make_valid(outlines[broken], method="structure")
+    return codes[order], outlines
 
 
-def _traceable(
-    values: NDArray[np.integer],
-) -> tuple[NDArray[np.integer], NDArray[np.integer] | None]:
-    """Return labels of a type that GDAL traces, and what they stand for if it is not themselves."""
-    if values.dtype.name in _TRACEABLE:
-        return values, None
-    limits = np.iinfo(np.int32)
-    if values.min() >= limits.min and values.max() <= limits.max:
-        return values.astype(np.int32), None
-    if values.max() > np.iinfo(np.int64).max:
-        raise InputError("the raster holds values above 2^63 - 1, which no vector format can")
-    distinct, codes = np.unique(values, return_inverse=True)
-    return codes.reshape(values.shape).astype(np.int32), distinct
+def _offsets(groups: list[Any]) -> NDArray[np.int64]:
+    return np.cumsum([0, *(len(group) for group in groups)])
 
 
-def _valid(outline: BaseGeometry) -> BaseGeometry:
-    # With 8 neighbours an outline can touch itself at a corner.
-    return outline if outline.is_valid else shapely.make_valid(outline, method="structure")
+def _edges(labels: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:
+    sides = {"top": labels[0], "bottom": labels[-1], "left": labels[:, 0], "right": labels[:, -1]}
+    return {name: np.ascontiguousarray(side) for name, side in sides.items()}
+
+
+def _touching(edges: dict[str, NDArray[np.int32]], count: int) -> NDArray[np.bool_]:
+    """Tell of each region, from label 1 on, whether it touches an edge of the block."""
+    touching = np.zeros(count + 1, dtype=bool)
+    for side in edges.values():
+        touching[side] = True
+    return touching[1:]

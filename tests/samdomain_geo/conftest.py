@@ -1,6 +1,8 @@
 """Small scenes for the geo plugin's tests."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import geopandas as gpd
@@ -13,6 +15,12 @@ from affine import Affine
 from torch import Tensor, nn
 
 from samdomain.sam import Sam, SamSpec
+from samdomain_geo.identity import Identity
+from samdomain_geo.plan import Grid, Manifest, Tiling
+from samdomain_geo.raster import open_scene
+
+# Tests of workers run where the extra dask is installed.
+collect_ignore = ["test_cluster.py"] if find_spec("distributed") is None else []
 
 UTM = "EPSG:32636"
 ORIGIN = (500_000.0, 30_000.0)
@@ -116,3 +124,50 @@ def bright_sam() -> Sam:
     """A SAM whose masks are known: all that is bright, wherever the prompt is."""
     spec = SamSpec("bright", 64, 1, 64, 3, "none", (0.0,) * 3, (1.0,) * 3)
     return Sam(BrightEncoder(), SilentPromptEncoder(), BrightDecoder(), spec)
+
+
+class BoxMean:
+    """A network that is the same everywhere: the mean brightness within a radius, 0 to 1.
+
+    Sums of whole numbers are exact, so that equal places give equal values in any chip.
+    """
+
+    def __init__(self, radius: int) -> None:
+        self.radius = radius
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, chips: np.ndarray) -> np.ndarray:
+        self.shapes.append(chips.shape)
+        side = 2 * self.radius + 1
+        bright = torch.from_numpy(chips).double().sum(dim=1, keepdim=True)
+        total = nn.functional.avg_pool2d(bright, side, 1, self.radius, divisor_override=1)
+        return (total / (chips.shape[1] * 255 * side**2)).float().numpy()
+
+
+@dataclass(frozen=True)
+class MakePlan:
+    """Plan work on a raster as a verb would."""
+
+    verb: str = "test"
+
+    def __call__(self, path: Path, tiling: Tiling, **parameters: object) -> Manifest:
+        with open_scene(path) as scene:
+            return Manifest(
+                verb=self.verb,
+                scene=Identity.of(path, scene.dataset.files),
+                grid=Grid.of(scene),
+                tiling=tiling,
+                threads=1,
+                date="2026-01-02T03:04:05+00:00",
+                parameters=parameters,
+            )
+
+
+@pytest.fixture
+def plan() -> MakePlan:
+    return MakePlan()
+
+
+@pytest.fixture
+def box_mean() -> type[BoxMean]:
+    return BoxMean

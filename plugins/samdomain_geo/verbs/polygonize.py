@@ -1,29 +1,41 @@
 """`samdomain polygonize`: a raster of classes or ids in, polygons out."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import pandas as pd
 
+from samdomain.door import Facts
 from samdomain.errors import InputError
+from samdomain_geo.block_store import BlockStore, claim_store, clear_ended, open_store
 from samdomain_geo.class_names import class_names
 from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.estimate import estimate
+from samdomain_geo.identity import Identity
 from samdomain_geo.objects import Shaping
-from samdomain_geo.output import output_folder
+from samdomain_geo.output import output_folder, refuse_existing
+from samdomain_geo.plan import Grid, Manifest, Tiling, now, software
 from samdomain_geo.raster import Scene, open_scene
+from samdomain_geo.region_file import write_regions
+from samdomain_geo.region_rows import RegionRows
+from samdomain_geo.region_table import join_regions
 from samdomain_geo.regions import (
     CONNECTIVITIES,
-    Region,
-    place_regions,
-    read_labels,
-    trace_regions,
+    Finisher,
+    RegionShaping,
+    RegionsWork,
+    check_labels,
 )
-from samdomain_geo.regularization import regularized
-from samdomain_geo.vector import to_crs
-from samdomain_geo.vector_file import format_of, write_polygons
+from samdomain_geo.run import Part, run
+from samdomain_geo.schedulers import scheduler_for
+from samdomain_geo.vector_file import LAYER, VectorFormat, format_of
+
+VERB = "polygonize"
+
+_BLOCKS = ".blocks"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +44,30 @@ class Polygons:
 
     Attributes:
         path: the file of polygons.
-        regions: its rows, one for each connected region.
+        count: how many rows it has.
+        values: how many distinct values the rows have.
     """
 
     path: Path
-    regions: gpd.GeoDataFrame
+    count: int
+    values: int
+
+    @cached_property
+    def regions(self) -> gpd.GeoDataFrame:
+        """The rows, one for each connected region, by id; read when they are asked for."""
+        if self.path.suffix == ".parquet":
+            table = gpd.read_parquet(self.path)
+        else:
+            table = gpd.read_file(self.path, layer=LAYER)
+        return table.sort_values("id", ignore_index=True)
 
     def summary(self) -> dict[str, Any]:
         """Return the files that were written and what they hold."""
         return {
             "file": str(self.path),
             "style": str(self.path.with_suffix(".qml")),
-            "polygons": len(self.regions),
-            "values": int(self.regions["class_id"].nunique()),
+            "polygons": self.count,
+            "values": self.values,
         }
 
 
@@ -58,12 +81,19 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
     min_area: float = 0.0,
     simplify: float = 0.0,
     regularize: bool = False,
+    block: int = 2048,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    part: str | None = None,
+    resume: bool = False,
+    dry_run: bool = False,
     overwrite: bool = False,
-) -> Polygons:
+) -> Polygons | Facts:
     """Turn a raster of classes or ids into polygons whose neighbours share their borders.
 
-    Each connected region of one value becomes a row; `class_id` is the value, `class_name`
-    the name that the raster gives it. This version reads the whole band into memory.
+    Each connected region of one value becomes a row, however many blocks it lies in; `class_id`
+    is the value, `class_name` the name that the raster gives it. Memory depends on the block,
+    not on the raster. Ids follow the regions' first pixels, row by row.
 
     Args:
         mask: raster of integers, anything that GDAL reads.
@@ -74,62 +104,136 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
         min_area: drop regions below this many square metres.
         simplify: drop corners of about this size, in units of the CRS; neighbours still meet.
         regularize: straighten walls, for buildings; neighbours may then overlap or part.
-        overwrite: replace an earlier file.
+        block: side in pixels of the blocks that are worked on, a multiple of 512.
+        workers: share the blocks among this many processes of Dask on this machine.
+        scheduler: share the blocks among the workers of the Dask scheduler at this address.
+        part: do only a share of the blocks, I/N, as a job of an array, beside the other jobs;
+            when all are done, samdomain finish writes the file.
+        resume: go on with work that was stopped, if it was.
+        dry_run: tell what the run would cost, and do nothing.
+        overwrite: replace an earlier file, and drop unfinished work.
 
     Returns:
-        Polygons: the rows and where their file is.
+        Polygons: where the rows are; facts of the work for a part or a dry run.
 
     Raises:
         InputError: an input or a flag cannot be used; nothing was written.
         MissingExtraError: a library that a flag needs is not installed.
+        StoppedError: stopped half-way; `resume` goes on.
     """
-    out = Path(out)
+    parameters = {
+        "band": band,
+        "nodata": nodata,
+        "connectivity": connectivity,
+        "min_area": min_area,
+        "simplify": simplify,
+        "regularize": regularize,
+    }
+    out, share = Path(out), Part.parse(part)
+    chosen = scheduler_for(workers, scheduler)
+    vector = _check(out, connectivity)
+    with open_scene(mask, (band,)) as opened:
+        _check_scene(opened, vector, Shaping(min_area, simplify, regularize))
+        manifest = _plan(str(mask), opened, Tiling(block), parameters)
+    work = _work(manifest)
+    if dry_run:
+        return Facts(estimate(manifest, work, workers or 1))
+    folder = out.with_name(out.name + _BLOCKS)
+    begun = folder.exists()
+    if resume and not begun and out.exists():
+        clear_ended(folder)
+        return Facts({"file": str(out), "to do": "nothing: it was complete"})
+    resume |= part is not None  # one job of an array begins, the others join
+    store = _begin(folder, manifest, resume=resume, overwrite=overwrite)
+    try:
+        run(store, work, chosen, share)
+    except InputError:
+        if not begun:
+            store.remove()
+        raise
+    if part is not None:
+        return Facts({"blocks to do": len(store.missing()), "then": f"samdomain finish {folder}"})
+    return finish_polygonize(store)
+
+
+def finish_polygonize(store: BlockStore) -> Polygons:
+    """Join the blocks of a run and write its file.
+
+    Raises:
+        StoppedError: blocks are missing or torn.
+    """
+    parameters = store.manifest.parameters
+    out = store.folder.with_name(store.folder.name.removesuffix(_BLOCKS))
+    names = (out.with_suffix(".qml").name, out.name)
+    with (
+        store.alone(),
+        open_scene(store.manifest.scene.path, (parameters["band"],)) as scene,
+        output_folder(out.parent, names, overwrite=True, scratch=store.folder / "finish") as output,
+    ):
+        table = join_regions(store, parameters["connectivity"], parameters["min_area"])
+        finisher = Finisher.of(scene, _work(store.manifest).shaping)
+        classes = class_names(scene)
+        rows = RegionRows(store, table, finisher, classes)
+        values = table.values()
+        count = write_regions(
+            rows.batches(),
+            output.path(out.name),
+            store.manifest.grid.crs,
+            _legend(values.tolist(), classes),
+            store.manifest.when,
+        )
+    store.remove()
+    return Polygons(out, count, len(values))
+
+
+def _check(out: Path, connectivity: int) -> VectorFormat:
     if connectivity not in CONNECTIVITIES:
         raise InputError(f"--connectivity is {connectivity}: give 4 or 8")
     if out.is_dir():
         raise InputError(f"{out} is a folder: give --out the name of a file")
-    names = (out.with_suffix(".qml").name, out.name)
-    vector = format_of(out)
-    with (
-        open_scene(mask, (band,)) as opened,
-        output_folder(out.parent, names, overwrite=overwrite) as output,
-    ):
-        vector.check(opened.crs)
-        ellipsoid = Ellipsoid.of(opened.crs)
-        shaping = Shaping(min_area, simplify, regularize)
-        shaping.check(ellipsoid)
-        labels = read_labels(opened, nodata)
-        regions = _large(trace_regions(labels, connectivity), opened, ellipsoid, min_area)
-        table = _table(regions, opened, ellipsoid, shaping)
-        write_polygons(table, output.path(out.name), datetime.now(UTC))
-    return Polygons(out, table)
+    return format_of(out)
 
 
-def _large(
-    regions: list[Region], scene: Scene, ellipsoid: Ellipsoid | None, min_area: float
-) -> list[Region]:
-    if ellipsoid is None or min_area == 0:
-        return regions
-    placed = gpd.GeoSeries([to_crs(region.outline, scene.transform) for region in regions])
-    areas, _ = ellipsoid.measure(placed)
-    return [region for region, area in zip(regions, areas, strict=True) if (area or 0) >= min_area]
+def _check_scene(scene: Scene, vector: VectorFormat, shaping: Shaping) -> None:
+    vector.check(scene.crs)
+    shaping.check(Ellipsoid.of(scene.crs))
+    check_labels(scene)
 
 
-def _table(
-    regions: list[Region], scene: Scene, ellipsoid: Ellipsoid | None, shaping: Shaping
-) -> gpd.GeoDataFrame:
-    placed = place_regions(regions, scene.transform, shaping.simplify)
-    geometry = gpd.GeoSeries(placed, crs=scene.crs)
-    if shaping.regularize:
-        geometry = regularized(geometry, scene.transform, ellipsoid)
-    count = len(regions)
-    areas, perimeters = ellipsoid.measure(geometry) if ellipsoid else ([None] * count,) * 2
-    names = class_names(scene)
-    columns = {
-        "id": range(1, count + 1),
-        "class_id": pd.array([region.value for region in regions], dtype="Int64"),
-        "class_name": pd.array([names.get(region.value) for region in regions], dtype="string"),
-        "area_m2": pd.array(areas, dtype="Float64"),
-        "perimeter_m": pd.array(perimeters, dtype="Float64"),
-    }
-    return gpd.GeoDataFrame(columns, geometry=geometry)
+def _plan(path: str, scene: Scene, tiling: Tiling, parameters: dict[str, Any]) -> Manifest:
+    return Manifest(
+        verb=VERB,
+        scene=Identity.of(path, scene.dataset.files),
+        grid=Grid.of(scene),
+        tiling=tiling,
+        threads=1,
+        date=now(),
+        parameters=parameters,
+        versions=software(),
+    )
+
+
+def _work(manifest: Manifest) -> RegionsWork:
+    given = manifest.parameters
+    measured = given["min_area"] > 0
+    shaping = RegionShaping(given["simplify"], given["regularize"], measured)
+    return RegionsWork(given["band"], given["nodata"], given["connectivity"], shaping)
+
+
+def _begin(folder: Path, manifest: Manifest, *, resume: bool, overwrite: bool) -> BlockStore:
+    begun = folder.exists()
+    if begun and overwrite and not resume:
+        open_store(folder).remove()
+    elif not begun and not overwrite:
+        out = folder.name.removesuffix(_BLOCKS)
+        refuse_existing(folder.parent, (Path(out).with_suffix(".qml").name, out))
+    return claim_store(folder, manifest, resume=resume)
+
+
+def _legend(values: list[int], names: dict[int, str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "class_id": pd.array(values, dtype="Int64"),
+            "class_name": pd.array([names.get(value) for value in values], dtype="string"),
+        }
+    )

@@ -1,3 +1,8 @@
+import json
+import subprocess
+import sys
+import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +10,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 
 from samdomain.cli import main
@@ -112,10 +118,135 @@ def test_an_earlier_file_is_safe(mask: Path, tmp_path: Path, capsys: Any) -> Non
     assert len(gpd.read_file(tmp_path / "p.gpkg", layer="polygons")) == 2
 
 
-def test_a_raster_too_large_for_memory_is_refused(
-    mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+@pytest.fixture
+def large(write_scene: Any) -> Path:
+    """Random classes of 1100 x 1500 pixels with regions of all sizes, over nine blocks."""
+    rng = np.random.default_rng(5)
+    coarse = np.kron(rng.integers(0, 4, (22, 30)), np.ones((50, 50))).astype(np.uint16)
+    coarse[rng.random(coarse.shape) > 0.999] = 3
+    coarse[400:1000, 300:1200:2] *= 0
+    return write_scene(coarse[None], "large.tif", nodata=255)
+
+
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_blocks_change_nothing(large: Path, tmp_path: Path, connectivity: int) -> None:
+    """Regions over many blocks are the rows that one block makes, and GDAL's own."""
+    tables = [
+        polygonize(
+            large, out=tmp_path / f"{side}.gpkg", block=side, connectivity=connectivity
+        ).regions
+        for side in (512, 1024, 2048)
+    ]
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+    assert list(tables[0]["id"]) == list(range(1, len(tables[0]) + 1))
+    with rasterio.open(large) as dataset:
+        values = dataset.read(1)
+        pairs = list(
+            rasterio.features.shapes(values, values > 0, connectivity, transform=dataset.transform)
+        )
+    assert len(pairs) == len(tables[0])
+    exact = {shapely.normalize(shapely.geometry.shape(one)).area for one, _ in pairs}
+    assert set(tables[0].area.round(6)) == {round(area, 6) for area in exact}
+
+
+def test_simplified_neighbours_meet_across_blocks(large: Path, tmp_path: Path) -> None:
+    """Simplified regions of many blocks neither overlap nor part, and lose corners."""
+    whole = np.full((1, 1100, 1500), 1, np.uint8)
+    rows, columns = np.mgrid[:1100, :1500]
+    whole[0][(rows - 500) ** 2 + (columns - 700) ** 2 < 400**2] = 2
+    with rasterio.open(large) as dataset:
+        profile = dataset.profile | {"dtype": "uint8"}
+    with rasterio.open(tmp_path / "disc.tif", "w", **profile) as target:
+        target.write(whole)
+    table = polygonize(
+        tmp_path / "disc.tif", out=tmp_path / "d.gpkg", block=512, simplify=2
+    ).regions
+    assert len(table) == 2
+    assert shapely.coverage_is_valid(table.geometry.explode().to_numpy())
+    assert table.area.sum() == pytest.approx(1100 * 1500 / 4)
+    assert table.area[1] == pytest.approx(np.pi * 200**2, rel=1e-3)
+    assert shapely.get_num_coordinates(table.geometry.to_numpy()).sum() < 250
+
+
+def test_parts_and_finish_make_the_file(large: Path, tmp_path: Path, capsys: Any) -> None:
+    """Jobs of an array do their blocks, finish refuses before the last and writes after it."""
+    polygonize(large, out=tmp_path / "whole.gpkg", block=512)
+    out = tmp_path / "p.gpkg"
+    assert run(large, out, "--block", "512", "--part", "2/2") == 0
+    blocks = tmp_path / "p.gpkg.blocks"
+    assert main(["finish", str(blocks)]) == 3
+    assert "5 of 9 blocks are missing" in capsys.readouterr().err
+    assert not out.exists()
+    assert main(["finish", str(tmp_path)]) == 2
+    assert run(large, out, "--block", "512", "--part", "1/2") == 0
+    assert main(["finish", str(blocks)]) == 0
+    assert not blocks.exists()
+    whole = gpd.read_file(tmp_path / "whole.gpkg", layer="polygons")
+    assert gpd.read_file(out, layer="polygons").equals(whole)
+
+
+def test_only_the_same_run_is_gone_on_with(large: Path, tmp_path: Path, capsys: Any) -> None:
+    """Unfinished work needs --resume, and refuses what would change blocks by its name."""
+    out = tmp_path / "p.gpkg"
+    assert run(large, out, "--block", "512", "--part", "1/2") == 0
+    assert run(large, out, "--block", "512") == 2
+    assert "--resume" in capsys.readouterr().err
+    for flags, changed in (
+        (["--simplify", "2"], "parameters.simplify was 0.0 and is 2.0"),
+        (["--block", "1024"], "tiling.block was 512 and is 1024"),
+    ):
+        assert run(large, out, "--block", "512", "--resume", *flags) == 2
+        assert changed in capsys.readouterr().err
+    with rasterio.open(large, "r+") as dataset:
+        dataset.write(np.ones((1, 1), np.uint16), 1, window=((0, 1), (0, 1)))
+    assert run(large, out, "--block", "512", "--resume") == 2
+    assert "scene.sha256" in capsys.readouterr().err
+    assert run(large, out, "--block", "1024", "--overwrite") == 0
+
+
+def test_a_killed_run_goes_on(large: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Killed after its first blocks and resumed, a run writes the bytes of one that was not."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    whole, out = tmp_path / "whole" / "p.gpkg", tmp_path / "p.gpkg"
+    assert run(large, whole, "--block", "512") == 0
+    words = ["polygonize", str(large), "--out", str(out), "--block", "512"]
+    process = subprocess.Popen([sys.executable, "-m", "samdomain", *words])
+    while not list(tmp_path.glob("p.gpkg.blocks/*.block")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not out.exists()
+    assert run(large, out, "--block", "512", "--resume") == 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert not list(tmp_path.glob("*.blocks*"))
+    assert run(large, out, "--block", "512", "--resume") == 0  # nothing is left to do
+
+
+def test_a_dry_run_does_nothing(large: Path, tmp_path: Path, capsys: Any) -> None:
+    """It tells blocks, bytes, memory and seconds, and leaves no file."""
+    before = set(tmp_path.iterdir())
+    assert run(large, tmp_path / "p.gpkg", "--block", "512", "--dry-run", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["blocks"] == 9
+    assert min(told["bytes of blocks"], told["bytes of memory"], told["seconds"] + 1) > 0
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("extension", ["gpkg", "parquet", "fgb", "geojson"])
+def test_two_runs_are_equal_bytes(
+    mask: Path, tmp_path: Path, extension: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit is told before anything is read."""
-    monkeypatch.setattr("samdomain_geo.regions._MOST_PIXELS", 99)
-    assert run(mask, tmp_path / "p.gpkg") == 2
-    assert "10 x 10 pixels, more than" in capsys.readouterr().err
+    """With one date, each format holds the same bytes twice, and geopandas reads it."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    for name in ("a", "b"):
+        polygonize(mask, out=tmp_path / f"{name}" / f"p.{extension}", block=512)
+    one, other = (tmp_path / name / f"p.{extension}" for name in ("a", "b"))
+    assert one.read_bytes() == other.read_bytes()
+    read = gpd.read_parquet if extension == "parquet" else gpd.read_file
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the style is a second layer
+        table = read(one)
+    assert sorted(table["class_id"]) == [1, 2, 2]
+    assert table.crs is not None

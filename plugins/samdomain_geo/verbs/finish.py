@@ -1,0 +1,34 @@
+"""`samdomain finish`: put the blocks of a run together, as when an array of jobs did them."""
+
+from pathlib import Path
+
+from samdomain.door import Report
+from samdomain.errors import InputError, StoppedError
+from samdomain_geo.block_store import open_store
+from samdomain_geo.verbs.polygonize import VERB, finish_polygonize
+
+_FINISHERS = {VERB: finish_polygonize}
+
+
+def finish(folder: Path) -> Report:
+    """Put finished blocks together and write the results that the run was begun for.
+
+    Args:
+        folder: folder of blocks that the run keeps beside its results.
+
+    Returns:
+        Report: what the run itself would have returned.
+
+    Raises:
+        InputError: the folder holds no work of ours, or another process is at it.
+        StoppedError: blocks are missing.
+    """
+    store = open_store(Path(folder))
+    if store.manifest.verb not in _FINISHERS:
+        raise InputError(f"{folder} belongs to {store.manifest.verb!r}, which this version lacks")
+    if missing := store.sweep():
+        raise StoppedError(
+            f"{len(missing)} of {len(store.manifest)} blocks are missing in {folder}: run the "
+            "other parts, or run again with --resume"
+        )
+    return _FINISHERS[store.manifest.verb](store)
