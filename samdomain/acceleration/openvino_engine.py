@@ -33,7 +33,7 @@ class OpenVinoEngine:
     def convert(self, sam: Sam, folder: Path) -> None:
         """Trace the parts and write them as OpenVINO's graphs in float32.
 
-        Takes some 20 seconds and 0.6 GB for the embedded weights; later runs need neither.
+        Takes about half a minute and 0.6 GB for the embedded weights; later runs need neither.
         """
         spec = sam.spec
         encoder = _FlatEncoder(cast(nn.Module, sam.image_encoder))
