@@ -37,8 +37,8 @@ from samdomain.sam import SamLike
 from samdomain_geo.made_scene import make_scene, rough_boxes, write_scene
 
 # A shorter run for tests: python 02_adapt_any_sam.py 4
-STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-SIZE = 320  # pixels of each scene
+STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+SIZE = 256  # pixels of each scene
 folder = Path(tempfile.mkdtemp(prefix="samdomain-tutorial-"))
 torch.manual_seed(0)
 

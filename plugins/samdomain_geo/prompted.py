@@ -25,7 +25,7 @@ from samdomain_geo.windows import SharedWindow
 _BATCH = 4
 
 # Prompts decoded together: more saves nothing, and each takes 28 MB at 256 x 256 logits.
-_DECODED = 8
+_DECODED = 4
 
 # A window is read at most this many times finer than the encoder sees it: the outline gains
 # nothing from more, and memory stays bounded however large the object is.
