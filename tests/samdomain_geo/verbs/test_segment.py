@@ -85,7 +85,7 @@ BAD_FLAGS: list[tuple[list[str], str]] = [
     (["--min-area", "-1"], "--min-area is -1"),
     (["--simplify", "inf"], "simplify"),
     (["--object-size", "0"], "--object-size is 0"),
-    (["--adapter", "x"], "--adapter"),
+    (["--adapter", "x"], "adapter 'x' is neither a folder nor shipped"),
     (["--nodata", "black"], "--nodata 'black' is not a number"),
     (["--nodata", "-3.4e38"], "no pixel of type uint8"),
     (["--stretch", "98,2"], "does not go from low to high"),
