@@ -19,7 +19,7 @@ demo: .venv-demo/ready ## Make a scene, segment it with real weights, and say wh
 test: test-full test-core test-312 ## Run every test, in every environment.
 
 test-full: .venv/ready wheel ## The whole suite, with every extra.
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 test-core: .venv-core/ready ## Imports and contracts, from the wheel, with no extra.
 	.ci/test-wheel .venv-core
