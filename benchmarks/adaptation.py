@@ -38,7 +38,7 @@ from samdomain.sam import Sam, SamLike
 from samdomain.spectral import Spectral
 
 Adapt = Callable[[Sam], Any]
-REPEATS = 5
+REPEATS = 3
 
 
 def full(sam: Sam) -> None:
