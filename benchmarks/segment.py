@@ -13,6 +13,7 @@ another only, and only where `load` (of other processes, as it began) is near 0.
 file in benchmarks/results/segment, written as it ends; a cell that is there is not run again.
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
