@@ -21,7 +21,7 @@ from samdomain.prompting.answers import (
 from samdomain.prompting.boxes import boxes_around, gaussian, rough_boxes_around, uniform
 from samdomain.prompting.chosen import Pick, central_pixel, uniform_pixel
 from samdomain.prompting.clicks import central_clicks, clicks_on, corrective_clicks
-from samdomain.prompting.logits import mask_prompts
+from samdomain.prompting.logits import low_res_masks, mask_prompts
 from samdomain.prompting.polygons import coarse_masks, coarse_polygons, polygon_mask
 from samdomain.prompting.schedule import Interaction, InteractiveSchedule, Turn
 from samdomain.prompting.self_prompting import self_prompt
@@ -42,6 +42,7 @@ __all__ = [
     "corrective_clicks",
     "found",
     "gaussian",
+    "low_res_masks",
     "mask_prompts",
     "no_prompts",
     "original_masks",
