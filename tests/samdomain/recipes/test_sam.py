@@ -52,6 +52,7 @@ def test_clicks_are_taught_to_weights_that_know_boxes(litemedsam: Sam) -> None:
         "mask_decoder",
         "prompt_encoder",
     }
+    assert table.trainable == 447_692
     assert not any(f"point_embeddings.{corner}" in n for n in table.names for corner in (2, 3))
 
 
