@@ -1,5 +1,6 @@
 """Carry out a run as its flags say: where, by whom, how much of it, and whether to go on."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,19 @@ class Place:
         """
         refuse_existing(self.proof.parent, [path.name for path in self.results])
 
+    def check_writable(self) -> None:
+        """Refuse, before any work, a place that results cannot be written to.
+
+        Raises:
+            InputError: it is below a file, or belongs to others.
+        """
+        folder = self.proof.parent
+        home = next(
+            path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+        )
+        if not (home.is_dir() and os.access(home, os.W_OK)):
+            raise InputError(f"{folder} cannot be made: {home} is no folder that you may write to")
+
 
 @dataclass(frozen=True)
 class Conduct:
@@ -89,6 +103,7 @@ class Conduct:
         """
         if self.dry_run:
             return None
+        place.check_writable()
         begun = place.blocks.exists()
         if begun and not (self.resume or self.overwrite or self.part):
             raise InputError(
