@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from samdomain import accelerate, load_sam
 from samdomain.acceleration import Precision
@@ -144,24 +145,13 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         windows = share_windows(extents, opened.rows, opened.columns)
         fast = accelerate(sam, precision)
         work = PromptedWork(fast, *which, stretching, placed.bare(), windows)
-        manifest = Manifest(
-            verb=VERB,
-            scene=Identity.of(str(scene), opened.dataset.files),
-            grid=Grid.of(opened),
-            tiling=tiling,
-            threads=conduct.threads_at(place),
-            date=now(),
-            parameters=parameters,
-            measured={"stretch": asdict(stretching), "windows": len(windows)},
-            inputs={
-                "prompts": asdict(Identity.of(prompts)),
-                "weights": {"name": sam.spec.name, "sha256": sam.weights_sha256},
-                "adapter": None if adapter is None else identify_adapter(adapter),
-                "engine": fast.engine,
-            },
-            versions=software(),
-        )
-    manifest = replace(manifest, chosen=tuple(by_block(windows, manifest)))
+        inputs = {
+            "prompts": asdict(Identity.of(prompts)),
+            "weights": {"name": sam.spec.name, "sha256": sam.weights_sha256},
+            "adapter": None if adapter is None else identify_adapter(adapter),
+            "engine": fast.engine,
+        }
+        manifest = _plan(opened, tiling, conduct.threads_at(place), work, parameters, inputs)
     _warn(placed)
     clock.lap("prepare")
     return conduct.carry_out(
@@ -170,6 +160,29 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         work,
         lambda store, spent: finish_segmentation(store, clock.seconds | spent),
     )
+
+
+def _plan(
+    scene: Scene,
+    tiling: Tiling,
+    threads: int,
+    work: PromptedWork,
+    parameters: dict[str, Any],
+    inputs: dict[str, Any],
+) -> Manifest:
+    manifest = Manifest(
+        verb=VERB,
+        scene=Identity.of(scene.path, scene.dataset.files),
+        grid=Grid.of(scene),
+        tiling=tiling,
+        threads=threads,
+        date=now(),
+        parameters=parameters,
+        measured={"stretch": asdict(work.stretch), "windows": len(work.windows)},
+        inputs=inputs,
+        versions=software(),
+    )
+    return replace(manifest, chosen=tuple(by_block(work.windows, manifest)))
 
 
 def _in_pixels(
