@@ -146,7 +146,7 @@ def _spell_with_dashes(parser: ArgumentParser) -> None:
     for flag, action in list(parser._option_string_actions.items()):  # noqa: SLF001 - no public door
         if "_" in flag:
             dashed = flag.replace("_", "-")
-            parser._option_string_actions[dashed] = action  # noqa: SLF001
+            parser._option_string_actions[dashed] = action  # noqa: SLF001 - no public door
             action.option_strings = [dashed if o == flag else o for o in action.option_strings]
 
 

@@ -40,6 +40,30 @@ def test_models_need_no_domain_library() -> None:
     assert not set(python(code).split()) & set(DOMAIN_LIBRARIES)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import samdomain.cli",
+        "import samdomain.acceleration",
+        "import samdomain.adapter_file",
+        "from samdomain.cli import main; main(['doctor'])",
+        "from samdomain.cli import main; main(['adapter', 'list'])",
+        "import contextlib; from samdomain.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])",
+    ],
+)
+def test_commands_load_no_trainers(code: str) -> None:
+    """Each of these libraries takes seconds to import."""
+    # Warnings are the plugins' own affair here.
+    told = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print('LOADED', *sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert not set(told.rpartition("LOADED")[2].split()) & {"peft", "transformers", "lightning"}
+
+
 def test_import_costs_little_more_than_torch() -> None:
     """`import samdomain` with its types takes at most 1.5 times `import torch`."""
     timed = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"

@@ -3,7 +3,6 @@
 import gzip
 import os
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from samdomain.errors import InputError, StoppedError
+from samdomain.whole_file import whole_file
 from samdomain_geo.output import is_full
 from samdomain_geo.plan import Manifest
 
@@ -55,7 +55,8 @@ class BlockStore:
         """
         content = gzip.compress(save(dict(arrays)), _LEVEL, mtime=0)
         try:
-            _write_whole(self._path(index), content)
+            with whole_file(self._path(index), durable=True) as scratch:
+                scratch.write_bytes(content)
         except FileNotFoundError as error:
             raise StoppedError(
                 f"{self.folder} is gone: another process has finished the work"
@@ -182,18 +183,6 @@ def clear_ended(folder: Path) -> None:
 
 def _ended(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.ended")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # a name must not outlive its content in a power cut
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _create_whole(path: Path, content: bytes) -> bool:

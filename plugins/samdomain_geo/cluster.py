@@ -34,7 +34,7 @@ class _StationPlugin(WorkerPlugin):
         store = open_store(self._folder)
         self.station: Station = self._open.enter_context(open_station(self._work, store))
 
-    def teardown(self, worker: Worker) -> None:  # noqa: ARG002
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - as Dask calls it
         """Close the scene."""
         self._open.close()
 
