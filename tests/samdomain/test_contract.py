@@ -15,8 +15,6 @@ from samdomain.sam import Sam
 from samdomain.spectral import Spectral
 from samdomain.testing import check_distributed
 
-pytestmark = pytest.mark.contract
-
 ONE_OF_EACH: tuple[Injection, ...] = (
     LoRA(("encoder.q", "encoder.v", "encoder.conv", "decoder.q", "decoder.v")),
     LoRA(("encoder.qkv",), rslora=True, alpha=8, last=1),
@@ -35,6 +33,7 @@ ONE_OF_EACH: tuple[Injection, ...] = (
 )
 
 
+@pytest.mark.contract
 def test_every_kind_has_its_name() -> None:
     """The catalogue leads from each kind to the class that has it, and no kind is left out here."""
     assert {kind: injection_class(kind).kind for kind in INJECTIONS} == {k: k for k in INJECTIONS}
