@@ -45,6 +45,7 @@ def test_it_learns_in_20_steps() -> None:
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_it_is_carried_and_compiled_and_runs_in_half_precision() -> None:
     """Copies and pickles give the same, so does a compiled one; bf16 is near."""
     pyramid = {4: torch.randn(2, 8, 8, 8), 8: torch.randn(2, 8, 4, 4)}
