@@ -156,10 +156,11 @@ def _read(kind: type[Read], values: object) -> Read:
 
 
 def _read_card(values: Mapping[str, Any]) -> AdapterCard:
-    card = {one.name: values[one.name] for one in fields(AdapterCard)}
+    card: dict[str, Any] = {one.name: values[one.name] for one in fields(AdapterCard)}
     card["data"] = tuple(_read(DataSource, one) for one in card["data"])
     check_values(AdapterCard, {name: one for name, one in card.items() if name != "data"})
-    return AdapterCard(**card | {"classes": tuple(card["classes"])})
+    card["classes"] = tuple(card["classes"])
+    return AdapterCard(**card)
 
 
 def _read_files(values: object) -> dict[str, str]:
