@@ -10,16 +10,26 @@ from samdomain.errors import InputError
 from samdomain.injection import injections
 from samdomain.parts import late_modules
 
-PARTS: Mapping[str, str] = {
+PARTS: Mapping[str, str | tuple[str, ...]] = {
     "encoder": "image_encoder.",
     "encoder.neck": "image_encoder.neck.",
     "decoder": "mask_decoder.",
+    "decoder.tokens": ("mask_decoder.iou_token.", "mask_decoder.mask_tokens."),
     "prompt_encoder": "prompt_encoder.",
+    "prompt_encoder.null": "prompt_encoder.no_mask_embed.",
+    "prompt_encoder.clicks": (
+        "prompt_encoder.point_embeddings.0.",
+        "prompt_encoder.point_embeddings.1.",
+        "prompt_encoder.not_a_point_embed.",
+    ),
+    "prompt_encoder.masks": "prompt_encoder.mask_downscaling.",
     "all": "",
 }
 """Parts that can be frozen or trained, and how the names of their parameters begin.
 
 Each can be narrowed: "encoder.norms" are its normalisations, "encoder.biases" its biases.
+"prompt_encoder.null" is what stands for a mask that was not given, "prompt_encoder.clicks" what
+tells a click on an object from one beside it; boxes have embeddings of their own.
 """
 
 _NORMS = (nn.LayerNorm, nn.BatchNorm2d, nn.GroupNorm, LayerNorm2d)

@@ -51,6 +51,16 @@ def test_readme_adapting_snippet_runs(tmp_path: Path) -> None:
     assert (tmp_path / "roofs" / "adapter_model.safetensors").exists()
 
 
+def test_readme_recipe_snippet_runs(tmp_path: Path) -> None:
+    """The lines on recipes work on two images and their masks."""
+    inputs = (
+        "import torch; from samdomain import load_sam; images = torch.rand(2, 3, 64, 64) * 255; "
+        "masks = [image[0] > 200 for image in images]"
+    )
+    recipe = next(one for one in snippets() if "recipe.adapt" in one)
+    assert run(tmp_path, "-c", f"{inputs}\n{recipe}\nprint(mask.shape)") == "torch.Size([64, 64])\n"
+
+
 SHORT = {"01_scene_to_polygons": "192", "02_adapt_any_sam": "4"}
 
 

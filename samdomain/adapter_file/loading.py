@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,8 @@ def load_adapter(folder: str | Path, sam: Sam | None = None) -> LoadedAdapter:
         elif peft_covers(base):
             raise InputError(f"{folder} lacks {PEFT_TENSORS}: get the adapter again")
         _apply(base, own, folder)
+        # A recipe may have taught prompts that the base does not know; what the file says holds.
+        base.spec = replace(base.spec, prompts=adapter.spec.prompts)
     return LoadedAdapter(base.eval(), adapter, head)
 
 
@@ -107,7 +109,7 @@ def _check_base(adapter: Adapter, sam: Sam, folder: Path) -> None:
     spec = sam.spec
     for injection in adapter.injections:
         spec = injection.adapted_spec(spec)
-    if spec != adapter.spec:
+    if replace(spec, prompts=adapter.spec.prompts) != adapter.spec:
         raise InputError(
             f"the adapter {folder} was trained for {adapter.spec}, but with it this model is "
             f"{spec}: load the base with input_size={adapter.spec.input_size}"

@@ -1,7 +1,7 @@
 """Make mask prompts: masks as the low-resolution logits that a SAM understands."""
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,12 +28,28 @@ def mask_prompts(
         logit: logit of the object; the rest and the padding have its negative. A probability
             of 1 would be infinite; 10 is SAM 2's choice.
     """
+    shares = low_res_masks(masks, frame, mask_size, images=images)
+    return Prompts(masks=(2 * shares - 1) * logit, images=images)
+
+
+def low_res_masks(
+    masks: Masks, frame: Frame, mask_size: int, *, images: Int[Tensor, " n"] | None = None
+) -> Float[Tensor, "n s s"]:
+    """Return the share of each mask in each cell of the decoder's low-resolution logits, 0 to 1.
+
+    It is what training compares logits with at their own resolution; padding has none of it.
+
+    Args:
+        masks: masks in pixels of their original images; empty ones are allowed.
+        frame: where the images lie, as `Embedding.frame`.
+        mask_size: side of the logits, as `SamSpec.mask_size`.
+        images: image of each mask; the first by default.
+    """
     owners = [0] * len(masks) if images is None else images.tolist()
     squares = [
         _place(mask, frame, image, mask_size) for mask, image in zip(masks, owners, strict=True)
     ]
-    shares = torch.stack(squares) if squares else torch.zeros(0, mask_size, mask_size)
-    return Prompts(masks=(2 * shares - 1) * logit, images=images)
+    return torch.stack(squares) if squares else torch.zeros(0, mask_size, mask_size)
 
 
 def _place(mask: Tensor, frame: Frame, image: int, mask_size: int) -> Tensor:

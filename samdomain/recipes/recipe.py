@@ -1,0 +1,163 @@
+"""What a recipe is: how a SAM is adapted, what a training step makes smaller, how it answers.
+
+A recipe owns no loop, no optimiser and no weights. A trainer does this with it:
+
+    for stage in recipe.stages:
+        stage.adapt(sam)
+        optimizer = AdamW(trained parameters, lr=stage.rate)
+        for batch in batches:                       # stage.share of all steps
+            total(stage.loss(stage.forward(sam, batch), batch)).backward()
+    recipe.predict(sam, image)
+
+`forward` takes a `CachedSam` in the place of the model; make it after `adapt`, which decides where
+the frozen part ends.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Num
+from torch import Tensor
+
+from samdomain.injection import Injected
+from samdomain.prompting import low_res_masks
+from samdomain.recipes.batch import Batch
+from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike
+
+Images = Num[Tensor, "*b c h w"] | Sequence[Num[Tensor, "c _ _"]]
+"""One image (C, H, W), a batch (B, C, H, W), or images of different sizes; see `encode`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Carry one decoding of a training step, and what it should have found.
+
+    Attributes:
+        prediction: masks of N prompts.
+        target: share of the true object in each cell of their logits (N, S, S), 0 to 1.
+    """
+
+    prediction: Prediction
+    target: Float[Tensor, "n s s"]
+
+
+Outputs = Mapping[str, Answer]
+"""What a step decoded, by the name of each decoding in its order."""
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """One stage of training: what trains, and what it learns.
+
+    Attributes:
+        share: part of all steps that the stage takes, 0 to 1.
+        rate: learning rate of AdamW that suits what trains, at its highest.
+    """
+
+    @property
+    def share(self) -> float: ...  # noqa: D102 - above
+
+    @property
+    def rate(self) -> float: ...  # noqa: D102 - above
+
+    def adapt(self, sam: Sam) -> tuple[Injected, ...]:
+        """Inject what the stage needs and set what trains, in the model itself.
+
+        On a model that the stage before left, what was learned stays.
+        """
+        ...
+
+    def forward(self, sam: SamLike, batch: Batch) -> Outputs:
+        """Encode the images once and decode them as the stage teaches.
+
+        Chance, if any, comes from torch's own generator: seed it with `torch.manual_seed`.
+        """
+        ...
+
+    def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of the loss, already weighted: their sum is made smaller.
+
+        All are finite, also for a batch without objects.
+        """
+        ...
+
+
+@runtime_checkable
+class Recipe(Stage, Protocol):
+    """A way of adapting a SAM, and of using it afterwards.
+
+    Recipes are frozen dataclasses of values that YAML and adapter files hold. A recipe is its
+    own first stage; most have no other.
+
+    Attributes:
+        name: name in configs and adapter files.
+        output: what the adapted model gives, which decides the command that runs it:
+            "prompted" or "semantic" here.
+        monitor: name of the figure in `measure` that tells which weights are best; more is better.
+    """
+
+    name: ClassVar[str]
+    output: ClassVar[str]
+    monitor: ClassVar[str]
+
+    @property
+    def stages(self) -> "tuple[Stage, ...]":
+        """Return the stages in which it trains, itself first."""
+        ...
+
+    @classmethod
+    def presets(cls) -> "Mapping[str, Recipe]":
+        """Return the recipe as it was published ("paper", "official") and as we advise."""
+        ...
+
+    def answer(
+        self, sam: SamLike, embedding: Embedding, prompts: Prompts | None = None
+    ) -> Prediction:
+        """Answer images that are encoded already; see `predict`."""
+        ...
+
+    def predict(self, sam: SamLike, images: Images, prompts: Prompts | None = None) -> Prediction:
+        """Encode images and answer, without gradients.
+
+        Args:
+            sam: adapted model, in eval mode.
+            images: see `encode`.
+            prompts: what to look for; by default what the recipe was made for: everything of
+                its kind, one mask an image.
+
+        Raises:
+            PromptError: the recipe needs prompts, and none were given.
+        """
+        ...
+
+    def measure(self, sam: SamLike, batch: Batch) -> dict[str, Float[Tensor, " n"]]:
+        """Measure the model on images with true masks, without gradients or chance.
+
+        Returns:
+            dict: figures by name, each a value a mask, from 0 to 1; more is better.
+        """
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values that the recipe is built with, as JSON can hold them."""
+        ...
+
+
+def total(terms: Mapping[str, Tensor]) -> Float[Tensor, ""]:
+    """Return the sum of the terms of a loss."""
+    return torch.stack(list(terms.values())).sum()
+
+
+def answers_to_images(prediction: Prediction, batch: Batch) -> Answer:
+    """Return decodings of whole images: each should have found all objects of its image."""
+    masks = batch.foregrounds()
+    return answer_to(prediction, [masks[image] for image in prediction.images.tolist()])
+
+
+def answer_to(prediction: Prediction, masks: Sequence[Bool[Tensor, "_ _"]]) -> Answer:
+    """Return a decoding with the mask, in pixels of the image, that each prompt asks for."""
+    size = prediction.low_res.shape[-1]
+    target = low_res_masks(masks, prediction.frame, size, images=prediction.images)
+    return Answer(prediction, target.to(prediction.low_res))
