@@ -7,6 +7,7 @@ from a `torch.Generator` that the caller seeds.
 
 from samdomain.prompting.answers import (
     ToPrompts,
+    best_alternatives,
     best_masks,
     found,
     no_prompts,
@@ -18,7 +19,7 @@ from samdomain.prompting.answers import (
     together,
     whole_images,
 )
-from samdomain.prompting.boxes import boxes_around, gaussian, rough_boxes_around, uniform
+from samdomain.prompting.boxes import boxes_around, gaussian, rough_boxes_around, roughened, uniform
 from samdomain.prompting.chosen import Pick, central_pixel, uniform_pixel
 from samdomain.prompting.clicks import central_clicks, clicks_on, corrective_clicks
 from samdomain.prompting.logits import low_res_masks, mask_prompts
@@ -32,6 +33,7 @@ __all__ = [
     "Pick",
     "ToPrompts",
     "Turn",
+    "best_alternatives",
     "best_masks",
     "boxes_around",
     "central_clicks",
@@ -52,6 +54,7 @@ __all__ = [
     "predicted_masks",
     "predicted_object_boxes",
     "rough_boxes_around",
+    "roughened",
     "self_prompt",
     "together",
     "uniform",

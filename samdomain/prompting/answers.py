@@ -22,6 +22,12 @@ def best_masks(prediction: Prediction) -> Float[Tensor, "n s s"]:
     return prediction.low_res[torch.arange(len(prediction), device=best.device), best]
 
 
+def best_alternatives(prediction: Prediction) -> Prediction:
+    """Return the prediction with each prompt's best mask alone, by the decoder's estimate."""
+    iou = prediction.iou.amax(dim=1, keepdim=True)
+    return replace(prediction, low_res=best_masks(prediction)[:, None], iou=iou)
+
+
 def found(prediction: Prediction) -> Bool[Tensor, "n s s"]:
     """Return where the best masks are, in cells of the padded input.
 

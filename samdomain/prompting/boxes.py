@@ -1,6 +1,7 @@
 """Make box prompts from masks, exact ones and hurried ones."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from samdomain.masks import tight_boxes
 from samdomain.prompting.chosen import check_occupied
-from samdomain.sam import Prompts
+from samdomain.sam import Frame, Prompts
 
 Noise = Callable[[tuple[int, int], torch.Generator], Tensor]
 """Draw numbers around 0 in a shape, of which 1 stands for the share of a box's side."""
@@ -69,16 +70,48 @@ def rough_boxes_around(
 
     Source: Kirillov et al., Segment Anything (2023), appendix A, "Interactive training".
     """
-    boxes = _tight(masks)
+    sizes = [(mask.shape[0], mask.shape[1]) for mask in masks]
+    moves = noise((len(masks), 4), generator) * share
+    return Prompts(boxes=_moved(_tight(masks), moves, limit_px, sizes), images=images)
+
+
+def roughened(
+    prompts: Prompts,
+    frame: Frame,
+    generator: torch.Generator,
+    *,
+    share: float = 0.1,
+    limit_px: float = 20.0,
+) -> Prompts:
+    """Return box prompts whose sides a hurried hand moved; see `rough_boxes_around`.
+
+    Args:
+        prompts: prompts with boxes, or without any, which stay as they are.
+        frame: where the images lie, as `Embedding.frame`.
+        generator: source of chance, on the CPU.
+        share: share of the width or height that is one standard deviation; 0 moves nothing.
+        limit_px: largest move, in pixels of the original image.
+    """
+    if prompts.boxes is None or not share:
+        return prompts
+    sizes = [frame.sizes[image] for image in prompts.image_indices().tolist()]
+    moves = gaussian((len(prompts), 4), generator) * share
+    return replace(prompts, boxes=_moved(prompts.boxes, moves, limit_px, sizes))
+
+
+def _moved(
+    boxes: Tensor, moves: Tensor, limit_px: float, sizes: Sequence[tuple[int, int]]
+) -> Tensor:
+    """Move each side by a share of its box's length, inside the image of (rows, columns)."""
     corners = boxes.reshape(-1, 2, 2)
     side = corners[:, 1] - corners[:, 0]
-    moves = noise((len(boxes), 4), generator).to(boxes) * side.repeat(1, 2) * share
-    moved = (boxes + moves.clamp(-limit_px, limit_px)).reshape(-1, 2, 2)
+    steps = (moves.to(boxes) * side.repeat(1, 2)).clamp(-limit_px, limit_px)
+    moved = (boxes + steps).reshape(-1, 2, 2)
     middle = corners.mean(dim=1)
-    sizes = boxes.new_tensor([(mask.shape[1], mask.shape[0]) for mask in masks]).reshape(-1, 2)
+    ends = boxes.new_tensor([size[::-1] for size in sizes]).reshape(-1, 2)  # as x, y
     low = moved[:, 0].clamp_min(0).minimum(middle - 0.5)
-    high = moved[:, 1].minimum(sizes).maximum(middle + 0.5)
-    return Prompts(boxes=torch.cat([low, high], dim=1), images=images)
+    high = moved[:, 1].minimum(ends).maximum(middle + 0.5)
+    return torch.cat([low, high], dim=1)
 
 
 def _tight(masks: Masks) -> Float[Tensor, "n 4"]:

@@ -1,7 +1,40 @@
-"""Ways of adapting a SAM, one file a paper: what trains, what it learns, and how it answers."""
+"""Ways of adapting a SAM, one file a paper: what trains, what it learns, and how it answers.
+
+    recipe = preset("sam_sp")                       or SamSP(alpha=0.5), or read from YAML
+    recipe.adapt(sam)                               injects, and sets what trains
+    outputs = recipe.forward(sam, batch)            sam, or a CachedSam view of it
+    total(recipe.loss(outputs, batch)).backward()
+    recipe.predict(sam, image)                      no prompt needed
+
+Recipes are values: they own no loop, no weights and no optimiser.
+"""
 
 from samdomain.recipes.batch import Batch
+from samdomain.recipes.few_shots import few_shots
+from samdomain.recipes.mask_loss import MaskLoss
+from samdomain.recipes.reading import RECIPES, preset, read_recipe
 from samdomain.recipes.recipe import Answer, Outputs, Recipe, Stage, total
+from samdomain.recipes.refinement import Refinement
+from samdomain.recipes.sam import Promptable
+from samdomain.recipes.sam_sp import SamSP
+from samdomain.recipes.samlp import SamLP
 from samdomain.recipes.tuning import Tuning
 
-__all__ = ["Answer", "Batch", "Outputs", "Recipe", "Stage", "Tuning", "total"]
+__all__ = [
+    "RECIPES",
+    "Answer",
+    "Batch",
+    "MaskLoss",
+    "Outputs",
+    "Promptable",
+    "Recipe",
+    "Refinement",
+    "SamLP",
+    "SamSP",
+    "Stage",
+    "Tuning",
+    "few_shots",
+    "preset",
+    "read_recipe",
+    "total",
+]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 from samdomain.injection import Injected
@@ -153,12 +153,11 @@ def total(terms: Mapping[str, Tensor]) -> Float[Tensor, ""]:
 def answers_to_images(prediction: Prediction, batch: Batch) -> Answer:
     """Return decodings of whole images: each should have found all objects of its image."""
     masks = batch.foregrounds()
-    chosen = [masks[image] for image in prediction.images.tolist()]
-    return answer_to(prediction, chosen, prediction.images)
+    return answer_to(prediction, [masks[image] for image in prediction.images.tolist()])
 
 
-def answer_to(prediction: Prediction, masks: Sequence[Tensor], images: Int[Tensor, " n"]) -> Answer:
-    """Return a decoding with the mask (H, W) that each of its prompts asks for."""
+def answer_to(prediction: Prediction, masks: Sequence[Bool[Tensor, "_ _"]]) -> Answer:
+    """Return a decoding with the mask, in pixels of the image, that each prompt asks for."""
     size = prediction.low_res.shape[-1]
-    target = low_res_masks(masks, prediction.frame, size, images=images)
+    target = low_res_masks(masks, prediction.frame, size, images=prediction.images)
     return Answer(prediction, target.to(prediction.low_res))

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from samdomain.catalogue import read_injection
 from samdomain.errors import InputError
 from samdomain.injection import Injected, Injection, injections
 from samdomain.modules import freeze
 from samdomain.policies import train_parts
+from samdomain.recipes.values import Values
 from samdomain.sam import Sam
 from samdomain.sam.spec import PROMPT_KINDS
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Tuning(Values):
     """State what of a SAM trains; calling it on a model makes it so, in the model itself.
 
     All that is not named is frozen, so that a second tuning replaces the first one: what the
@@ -55,8 +56,7 @@ class Tuning:
             InjectionError: an injection fits nothing in the model.
             InputError: a part has no parameter in the model.
         """
-        there = {record.injection: record for record in injections(sam)}
-        records = tuple(there.get(one) or one(sam) for one in self.injections)
+        records = tuple(_there(sam, one) or one(sam) for one in self.injections)
         freeze(sam)
         train_parts(sam, self.parts)
         added = {key for record in records for key in record.added}
@@ -76,10 +76,15 @@ class Tuning:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Tuning":
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Read a tuning back from `to_json`.
 
         Raises:
-            InjectionError: an injection is unknown to this release.
+            InputError: a field or an injection is unknown to this release.
         """
-        return cls(**{**values, "injections": [read_injection(v) for v in values["injections"]]})
+        read = [read_injection(one) for one in values.get("injections", ())]
+        return super().from_json({**values, "injections": read})
+
+
+def _there(sam: Sam, injection: Injection) -> Injected | None:
+    return next((one for one in injections(sam) if one.injection == injection), None)

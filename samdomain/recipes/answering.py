@@ -1,0 +1,62 @@
+"""Ask a SAM about encoded images, as every recipe does."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from samdomain.prompting import best_alternatives, original_masks, rough_boxes_around
+from samdomain.recipes.batch import Batch
+from samdomain.recipes.objects import Chosen
+from samdomain.recipes.recipe import Answer, answer_to
+from samdomain.sam import Embedding, Prediction, Prompts, SamLike, decode
+
+Score = Callable[[Tensor, Tensor], Tensor]
+"""Compare a predicted and a true mask, both bool, as `dice_score` does."""
+
+
+def ask(sam: SamLike, embedding: Embedding, prompts: Prompts) -> Prediction:
+    """Decode prompts and return one mask each.
+
+    A single click may mean a part, an object or all of them: the best of three alternatives is
+    returned, by the decoder's estimate.
+    """
+    return best_alternatives(decode(sam, embedding, prompts, multimask=is_one_click(prompts)))
+
+
+def ask_true_boxes(
+    sam: SamLike, embedding: Embedding, chosen: Chosen, jitter: float = 0.0
+) -> Answer:
+    """Ask for true objects by their boxes, as a user would.
+
+    Args:
+        sam: model to ask.
+        embedding: encoded images.
+        chosen: objects to ask for; there may be none.
+        jitter: share of the width or height by which a side moves, as one standard deviation.
+    """
+    chance = torch.default_generator
+    boxes = rough_boxes_around(chosen.masks, chance, images=chosen.images, share=jitter)
+    return answer_to(decode(sam, embedding, boxes), chosen.masks)
+
+
+def is_one_click(prompts: Prompts) -> bool:
+    """Tell whether prompts have a single click each and nothing else."""
+    clicks = prompts.points if prompts.kinds == {"point"} else None
+    return clicks is not None and len(clicks) > 0 and all(len(one) == 1 for one in clicks)
+
+
+def score_images(score: Score, prediction: Prediction, batch: Batch) -> Float[Tensor, " n"]:
+    """Score each answer by all objects of its image, in pixels of the image."""
+    masks = batch.foregrounds()
+    return score_masks(score, prediction, [masks[image] for image in prediction.images.tolist()])
+
+
+def score_masks(
+    score: Score, prediction: Prediction, true: Sequence[Bool[Tensor, "_ _"]]
+) -> Float[Tensor, " n"]:
+    """Score each answer by a mask of its own, in pixels of its image."""
+    pairs = zip(original_masks(prediction), true, strict=True)
+    scores = [score(mask, other.to(mask.device)) for mask, other in pairs]
+    return torch.stack(scores).cpu() if scores else torch.zeros(0)

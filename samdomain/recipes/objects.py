@@ -1,0 +1,104 @@
+"""Choose true objects to ask for, take answers apart into objects, and join them again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from samdomain.prompting import (
+    best_masks,
+    found,
+    predicted_masks,
+    predicted_object_boxes,
+)
+from samdomain.sam import Prediction, Prompts
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Carry true objects, and the image of each.
+
+    Attributes:
+        masks: one mask (H, W) each, in pixels of its image.
+        images: (N,) index of the image of each.
+    """
+
+    masks: list[Bool[Tensor, "_ _"]]
+    images: Int[Tensor, " n"]
+
+
+def choose_objects(
+    objects: Sequence[Bool[Tensor, "_ _ _"]], most: int, generator: torch.Generator
+) -> Chosen:
+    """Choose objects of each image by chance, up to so many.
+
+    Args:
+        objects: true objects of each image, as `Batch.objects` has them.
+        most: objects of an image at most.
+        generator: source of chance, on the CPU.
+    """
+    orders = [torch.randperm(len(planes), generator=generator)[:most] for planes in objects]
+    masks = [planes[i] for planes, order in zip(objects, orders, strict=True) for i in order]
+    images = torch.arange(len(orders)).repeat_interleave(torch.tensor([len(o) for o in orders]))
+    return Chosen(masks, images)
+
+
+Ask = Callable[[Prediction], Prompts | None]
+"""Make prompts from one answer an image; None where there is nothing to ask."""
+
+
+def ask_for_masks(answer: Prediction) -> Prompts:
+    """Hand back each image's logits as a mask prompt, also where they show nothing."""
+    return predicted_masks(answer)
+
+
+def ask_for_objects(answer: Prediction) -> Prompts | None:
+    """Ask with a box around each part of what was found; nothing for empty images."""
+    seen = found(answer).flatten(1).any(dim=1).nonzero()[:, 0].cpu()
+    return predicted_object_boxes(answer[seen]) if len(seen) else None
+
+
+def united(objects: Prediction, before: Prediction) -> Prediction:
+    """Return one answer an image: where any of its objects is.
+
+    Args:
+        objects: answers to any number of prompts an image.
+        before: one answer an image, kept for images without prompts.
+    """
+    masks, scores = best_masks(objects), objects.iou.amax(dim=1)
+    rows = [(objects.images == image).nonzero()[:, 0] for image in before.images.tolist()]
+    low_res = [
+        masks[own.to(masks.device)].amax(dim=0) if len(own) else before.low_res[i, 0]
+        for i, own in enumerate(rows)
+    ]
+    iou = [
+        scores[own.to(scores.device)].mean() if len(own) else before.iou[i, 0]
+        for i, own in enumerate(rows)
+    ]
+    return Prediction(
+        torch.stack(low_res)[:, None], torch.stack(iou)[:, None], before.images, before.frame
+    )
+
+
+def meant(boxes: Prompts, objects: Sequence[Bool[Tensor, "_ _ _"]]) -> list[Bool[Tensor, "_ _"]]:
+    """Return what each box should answer: the true objects that have most of them in it.
+
+    An object of which no box holds more than half is asked for by none. A box without an
+    object should answer nothing.
+
+    Args:
+        boxes: prompts with boxes.
+        objects: true objects of each image.
+    """
+    if boxes.boxes is None:
+        raise TypeError("meant() needs boxes")
+    masks: list[Tensor] = []
+    for box, image in zip(boxes.boxes.tolist(), boxes.image_indices().tolist(), strict=True):
+        planes = objects[image]
+        left, top, right, bottom = (round(end) for end in box)
+        inside = planes[:, top:bottom, left:right].flatten(1).sum(dim=1)
+        most = inside * 2 > planes.flatten(1).sum(dim=1)
+        masks.append(planes[most].any(dim=0))
+    return masks
