@@ -155,7 +155,9 @@ class Adaptation(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out what is as in the base: it is loaded with the base."""
         state = checkpoint["state_dict"]
-        kept = {key: one for key, one in state.items() if key.removeprefix(_PREFIX) in self._adapted}
+        kept = {
+            key: one for key, one in state.items() if key.removeprefix(_PREFIX) in self._adapted
+        }
         checkpoint["state_dict"] = kept
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

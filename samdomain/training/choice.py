@@ -48,7 +48,17 @@ class RecipeChoice:
                 f"recipe {self.name!r} has no option {', '.join(sorted(unknown))}: it has "
                 f"{', '.join(values)}"
             )
-        return kind.from_json({**values, **self.options})
+        return kind.from_json(_merged(values, self.options))
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with changes, inside values that are mappings too."""
+    merged = dict(values)
+    for name, change in changes.items():
+        old = merged.get(name)
+        both = isinstance(old, Mapping) and isinstance(change, Mapping)
+        merged[name] = _merged(old, change) if both else change
+    return merged
 
 
 def known_recipes() -> dict[str, type]:

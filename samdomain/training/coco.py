@@ -44,7 +44,7 @@ class Coco(Source):
             if split == "train":
                 raise InputError(
                     f"{folder} has no COCO file for training: name it, as "
-                    "--data.source.init_args.annotations '{\"train\": \"train.json\"}'"
+                    '--data.source.init_args.annotations \'{"train": "train.json"}\''
                 )
             return Found(())
         content = _content(path)
@@ -63,9 +63,7 @@ class Coco(Source):
     def _file(self, folder: Path, split: Split) -> Path | None:
         if self.annotations is not None:
             return folder / self.annotations[split] if split in self.annotations else None
-        candidates = [
-            folder / name.format(alias) for alias in SPLIT_NAMES[split] for name in NAMES
-        ]
+        candidates = [folder / name.format(alias) for alias in SPLIT_NAMES[split] for name in NAMES]
         return next((path for path in candidates if path.is_file()), None)
 
     def _wanted(self, content: Mapping[str, Any], path: Path) -> set[int]:

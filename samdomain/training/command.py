@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer, seed_everything
@@ -111,9 +112,7 @@ class Command(LightningCLI):
             InputError: they are no whole numbers, or one stands there twice.
         """
         given: Any = self.config.seeds
-        listed: list[Any] = (
-            given if isinstance(given, list) else str(given).strip("[]").split(",")
-        )
+        listed: list[Any] = given if isinstance(given, list) else str(given).strip("[]").split(",")
         try:
             seeds = [int(one) for one in listed]
         except ValueError as error:
@@ -151,6 +150,17 @@ class Command(LightningCLI):
         trainer = self._instantiate_trainer(given, callbacks)
         self._refuse_spawning(trainer, len(stages))
         return trainer
+
+    def device(self) -> torch.device:
+        """Return the device that the trainer would take, or its first one."""
+        trainer = Trainer(
+            accelerator=self.config.trainer.accelerator,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+        )
+        return trainer.strategy.root_device
 
     def _stopping(self, monitor: str) -> list[Callback]:
         stopping = self.config_init.stopping

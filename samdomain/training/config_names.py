@@ -38,8 +38,7 @@ def find_config(config: str) -> Path:
     if config in known:
         return known[config]
     raise InputError(
-        f"config {config!r} is neither a file nor shipped: shipped are "
-        f"{', '.join(known) or 'none'}"
+        f"config {config!r} is neither a file nor shipped: shipped are {', '.join(known) or 'none'}"
     )
 
 

@@ -1,6 +1,5 @@
 """Train once: one config, one seed, one folder."""
 
-import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_only
 
 from samdomain.adapter_file import save_adapter
 from samdomain.policies import trainable_parameters
@@ -20,8 +20,6 @@ from samdomain.training.epoch_log import EpochLog, read_csv
 from samdomain.training.evaluation import evaluate
 from samdomain.training.publishing import told_of_disk, write_text
 from samdomain.training.run_folder import RunFolder
-
-logger = logging.getLogger(__name__)
 
 DONE = "done"
 """What the file is called that says that a stage's best checkpoint is final."""
@@ -65,14 +63,14 @@ class Run:
             trained = max(trained, trainable_parameters(built.module.sam).trainable)
             self._stage(built, place)
         built.module.finish()
+        if rank_zero_only.rank:
+            return {"val": {}}  # the first process measures and writes
         return self._finish(built, trained, time.monotonic() - began)
 
     def _stage(self, built: Built, place: int) -> None:
         folder = checkpoints(self.folder.path, place)
         if not (folder / DONE).exists():
-            trainer = self.command.trainer(
-                self.folder.path, place, built, [self._log(place)]
-            )
+            trainer = self.command.trainer(self.folder.path, place, built, [self._log(place)])
             fit(trainer, built, folder / "last.ckpt")
             write_text(folder / DONE, "")
         built.module.load_stage(folder / "best.ckpt")
@@ -85,7 +83,7 @@ class Run:
 
     def _finish(self, built: Built, trained: int, seconds: float) -> Mapping[str, Any]:
         module, folder = built.module, self.folder
-        module.to(_device(self.command))
+        module.to(self.command.device())
         measured = evaluate(module.recipe, module.view(), built.data.found("val").samples)
         means = measured.means()
         measured.write(folder.table("val"))
@@ -119,14 +117,3 @@ def fit(trainer: Trainer, built: Built, last: Path) -> None:
         trainer.fit(built.module, built.data, ckpt_path=str(last) if last.exists() else None)
     except SystemExit as error:  # Lightning's ending after an interruption
         raise KeyboardInterrupt from error
-
-
-def _device(command: Command) -> torch.device:
-    trainer = command.trainer_class(
-        accelerator=command.config_init.trainer["accelerator"],
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-    )
-    return trainer.strategy.root_device
