@@ -100,7 +100,7 @@ class CocoMasks:
         return self.shape
 
 
-def draw_polygon(flat: Sequence[float], shape: tuple[int, int]) -> np.ndarray[Any, Any]:
+def draw_polygon(flat: Sequence[float], shape: tuple[int, int]) -> np.ndarray:
     """Draw a polygon as the pixels whose centres are inside.
 
     Args:
@@ -118,7 +118,7 @@ def draw_polygon(flat: Sequence[float], shape: tuple[int, int]) -> np.ndarray[An
     return mask
 
 
-def draw_runs(counts: Sequence[int], shape: tuple[int, int]) -> np.ndarray[Any, Any]:
+def draw_runs(counts: Sequence[int], shape: tuple[int, int]) -> np.ndarray:
     """Draw run lengths, which go down the columns and begin with what is outside.
 
     Raises:
@@ -153,7 +153,7 @@ def unpack_runs(text: str) -> list[int]:
     return counts
 
 
-def _drawn(one: Mapping[str, Any], shape: tuple[int, int]) -> np.ndarray[Any, Any]:
+def _drawn(one: Mapping[str, Any], shape: tuple[int, int]) -> np.ndarray:
     shapes = one.get("segmentation")
     try:
         if not shapes:

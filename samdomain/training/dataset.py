@@ -1,5 +1,6 @@
 """Read samples one by one, in one of several views, and put them together into batches."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -117,7 +118,7 @@ class ViewSampler(Sampler[int]):
 
     def __len__(self) -> int:
         """Return the number of items of this process."""
-        return -(-self.samples // self.processes)
+        return math.ceil(self.samples / self.processes)
 
     def __iter__(self) -> Iterator[int]:
         """Yield the items of this process in an epoch."""

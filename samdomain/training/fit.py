@@ -64,8 +64,8 @@ class quiet_warnings(warnings.catch_warnings):  # noqa: N801 - a context manager
     def __enter__(self) -> None:
         """Begin."""
         super().__enter__()
-        for told in _KNOWN:
-            warnings.filterwarnings("ignore", told)
+        for message in _KNOWN:
+            warnings.filterwarnings("ignore", message)
 
 
 _KNOWN = (

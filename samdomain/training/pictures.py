@@ -1,7 +1,6 @@
 """Read images and masks of everyday formats: PNG, JPEG, TIFF, BMP, WebP."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +73,7 @@ def _opened(path: Path) -> Image.Image:
         raise InputError(f"{path} is no image that can be read: {error}") from error
 
 
-def _values(image: Image.Image) -> np.ndarray[Any, Any]:
+def _values(image: Image.Image) -> np.ndarray:
     try:
         values = np.array(image)
     except (OSError, SyntaxError, ValueError) as error:

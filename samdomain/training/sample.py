@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -22,6 +22,7 @@ SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
 """What folders and lists of files call the splits."""
 
 
+@runtime_checkable
 class Masks(Protocol):
     """Know where the masks of an image are."""
 
