@@ -76,6 +76,7 @@ class Adaptation(LightningModule):
         self.stage = self.recipe.stages[place]
         torch.manual_seed(epoch_seed(self.seed, -1 - place))
         self.stage.adapt(self.sam)
+        self.sam.train()
         self._adapted |= set(adapted_state(self.sam))
 
     def view(self) -> SamLike:
@@ -94,13 +95,6 @@ class Adaptation(LightningModule):
         """Fix the chance of an epoch, so that it is the same after a resumption."""
         epoch = self.current_epoch + 1_000 * self._place
         torch.manual_seed(epoch_seed(self.seed, epoch, self.global_rank))
-
-    def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
-        """Move a batch."""
-        del dataloader_idx
-        return batch.to(device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch.

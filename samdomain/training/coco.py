@@ -100,7 +100,7 @@ class CocoMasks:
         return self.shape
 
 
-def draw_polygon(flat: Sequence[float], shape: tuple[int, int]) -> np.ndarray:
+def draw_polygon(flat: Sequence[float | int], shape: tuple[int, int]) -> np.ndarray:
     """Draw a polygon as the pixels whose centres are inside.
 
     Args:

@@ -91,6 +91,13 @@ class Samples(LightningDataModule):
             samples = samples[trainer.global_rank :: trainer.world_size]
         return self._loader(SampleDataset(samples), range(len(samples)), 1)
 
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Move a batch."""
+        del dataloader_idx
+        return batch.to(device)
+
     def _loader(
         self, dataset: SampleDataset, sampler: ViewSampler | range, batch_size: int
     ) -> DataLoader[Batch]:

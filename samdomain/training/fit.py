@@ -72,5 +72,6 @@ _KNOWN = (
     ".*does not have many workers.*",  # reading is cheap beside the encoder
     "Checkpoint directory .* exists",  # a run goes on
     ".*`tensorboardX` has been removed.*",  # tensorboard is in the extra
-    ".*is not currently installed.*",
+    ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own use of torch
+    "Found .* module.* in eval mode",  # norms of what is frozen
 )

@@ -71,6 +71,8 @@ class Folders(Source):
         images, problems = _by_name(folder / self.images, "")
         masks, others = _by_name(folder / self.masks, self.suffix)
         problems += others
+        if self.images == self.masks:
+            images = {name: path for name, path in images.items() if path not in masks.values()}
         problems += [f"{p} has no mask" for name, p in images.items() if name not in masks]
         problems += [f"{p} has no image" for name, p in masks.items() if name not in images]
         samples = tuple(

@@ -29,7 +29,7 @@ def read_image(path: Path) -> Num[Tensor, "3 h w"]:
     Raises:
         InputError: the file is missing, broken or no image.
     """
-    with _opened(path) as image:
+    with _loaded(path) as image:
         if image.mode in _GREY_MODES:
             values = _values(image)
             return torch.as_tensor(values)[None].expand(3, -1, -1).contiguous()
@@ -44,7 +44,7 @@ def read_values(path: Path) -> Int[Tensor, "h w"]:
     Raises:
         InputError: the file is missing, broken or no image.
     """
-    with _opened(path) as image:
+    with _loaded(path) as image:
         if image.mode in {"1", "P"}:
             return torch.as_tensor(_values(image).astype(np.int64))
         if image.mode in _GREY_MODES:
@@ -73,11 +73,17 @@ def _opened(path: Path) -> Image.Image:
         raise InputError(f"{path} is no image that can be read: {error}") from error
 
 
-def _values(image: Image.Image) -> np.ndarray:
+def _loaded(path: Path) -> Image.Image:
+    image = _opened(path)
     try:
-        values = np.array(image)
+        image.load()
     except (OSError, SyntaxError, ValueError) as error:
-        name = getattr(image, "filename", "an image")
-        raise InputError(f"{name} is broken: {error}") from error
+        image.close()
+        raise InputError(f"{path} is broken: {error}") from error
+    return image
+
+
+def _values(image: Image.Image) -> np.ndarray:
+    values = np.array(image)
     # torch has no operations for uint16 and big-endian values.
     return values.astype(np.int32) if values.dtype.itemsize == 2 else values  # noqa: PLR2004

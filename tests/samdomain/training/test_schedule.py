@@ -11,17 +11,17 @@ def test_warm_up_rises_in_equal_steps() -> None:
 
 def test_cosine_falls_to_its_last_share() -> None:
     """Half-way it is in the middle."""
-    schedule = Cosine(warmup=0, last=0.2)
+    schedule = Cosine(warmup=0.0, last=0.2)
     assert [schedule(step, 10) for step in (0, 5, 10, 11)] == pytest.approx([1, 0.6, 0.2, 0.2])
 
 
 def test_polynomial_falls_as_a_power() -> None:
     """The power of what is left."""
-    schedule = Polynomial(warmup=0, power=2)
+    schedule = Polynomial(warmup=0.0, power=2.0)
     assert [schedule(step, 4) for step in range(5)] == [1, 0.5625, 0.25, 0.0625, 0]
 
 
 def test_warm_up_is_a_share() -> None:
     """A number of steps is refused."""
     with pytest.raises(InputError, match="share"):
-        Cosine(warmup=250)
+        Cosine(warmup=250.0)
