@@ -127,7 +127,7 @@ class Command(LightningCLI):
     def build(self, seed: int) -> Built:
         """Make module and data of a seed; nothing is adapted yet."""
         seed_everything(seed, workers=True, verbose=False)
-        made = self.parser.instantiate_classes(self.config)
+        made = self.parser.instantiate(self.config)
         made.model.seed = made.data.seed = seed
         self.config_init = made
         return Built(made.model, made.data)
@@ -182,11 +182,9 @@ class Command(LightningCLI):
     def dump(self, seeds: Sequence[int]) -> str:
         """Return the whole config as YAML that gives the same training again."""
         kept = self.config.clone()
-        for name in ("config", "out", "adapter", "images", *SWITCHES):
-            kept.pop(name, None)
+        kept.pop("config", None)
         kept.data.folder = Path(kept.data.folder).resolve()
-        text: str = self.parser.dump(kept, skip_none=False, skip_validation=True, format="yaml")
-        values = yaml.safe_load(text)
+        values = yaml.safe_load(self.parser.dump(kept, format="yaml", skip_unset=False))
         for name in ("config", "out", "adapter", "images", *SWITCHES):
             values.pop(name, None)
         values["seeds"] = list(seeds)

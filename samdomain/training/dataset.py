@@ -81,7 +81,7 @@ def read_item(sample: Sample, view: int = 0) -> Item:
 def collate(items: Sequence[Item]) -> Batch:
     """Put items together; images keep their own sizes."""
     return Batch(
-        images=[item.image for item in items],
+        images=[item.image.float() for item in items],
         masks=[item.masks for item in items],
         names=[item.name for item in items],
     )

@@ -48,11 +48,12 @@ def figures(run: Path) -> Any:
 
 
 def test_a_short_fit_lowers_the_loss(config: Config, fit: Any, tmp_path: Path) -> None:
-    """Twelve epochs on six images leave half of the loss, and a run folder with all there is."""
-    told = fit(config(trainer=lasting(12)), "run")
+    """Epoch by epoch it falls; the run's folder has all there is to know."""
+    told = fit(config(trainer=lasting(4)), "run")
     run = tmp_path / "run"
     losses = [row["train/loss"] for row in read_csv(run / "log.csv")]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses == sorted(losses, reverse=True)
+    assert len(set(losses)) == 4
     assert told["val"]["dice"] == max(row["val/dice"] for row in read_csv(run / "log.csv"))
     assert {path.name for path in run.iterdir()} == {
         "adapter", "checkpoints", "config.yaml", "curves.png", "log.csv", "metrics.json",
