@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,8 @@ def load_adapter(folder: str | Path, sam: Sam | None = None) -> LoadedAdapter:
     if PEFT_TENSORS in adapter.files:
         fill_from_peft(base, _read(folder / PEFT_TENSORS), _read_config(folder))
     _apply(base, own, folder)
+    # A recipe may have taught prompts that the base does not know; what the file says holds.
+    base.spec = replace(base.spec, prompts=adapter.spec.prompts)
     if base.spec != adapter.spec:
         raise InputError(
             f"the adapter {folder} was trained for {adapter.spec}, but this model is "

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 from samdomain.catalogue import read_injection
 from samdomain.errors import InputError
@@ -76,7 +76,7 @@ class Tuning(Values):
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls, values: Mapping[str, Any]) -> "Tuning":
         """Read a tuning back from `to_json`.
 
         Raises:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, Self, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from samdomain.errors import InputError
+
+Kind = TypeVar("Kind", bound="Values")
 
 
 class Values:
@@ -18,7 +20,7 @@ class Values:
         return {name: _shown(value) for name, value in vars(self).items()}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
+    def from_json(cls: type[Kind], values: Mapping[str, Any]) -> Kind:
         """Read the fields back from `to_json`; those that are missing have their defaults.
 
         Raises:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,15 @@ def test_a_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "samdomain.json").write_text('{"schema": 1}')
     with pytest.raises(InputError, match="not as save_adapter wrote it"):
         read_adapter(tmp_path)
+
+
+def test_taught_prompts_are_taken_again(tmp_path: Path) -> None:
+    """A model that was taught clicks takes them after loading; its base did not."""
+    sam = load_sam("tiny")
+    taught = sam.spec
+    sam.spec = replace(taught, prompts=frozenset({"box", "point"}))
+    LoRA()(sam)
+    save_adapter(sam, tmp_path / "adapter")
+    base = load_sam("tiny")
+    base.spec = replace(taught, prompts=frozenset({"box"}))
+    assert load_adapter(tmp_path / "adapter", base).sam.spec.prompts == {"box", "point"}

@@ -5,6 +5,7 @@ import torch
 
 from samdomain.errors import PromptError
 from samdomain.prompting import (
+    best_alternatives,
     best_masks,
     found,
     no_prompts,
@@ -118,3 +119,13 @@ def test_original_masks_have_the_size_of_their_images() -> None:
     assert small[:28].all()  # the last cell fades into the padding
     assert large[:60].all()
     assert not large[68:].any()
+
+
+def test_the_best_alternative_is_the_one_with_the_highest_estimate() -> None:
+    """One mask a prompt is left, with its estimate."""
+    one = prediction((slice(1, 3), slice(2, 5)))
+    low_res = one.low_res * torch.tensor([1.0, 2, 3]).reshape(1, 3, 1, 1)
+    three = replace(one, low_res=low_res, iou=torch.tensor([[0.2, 0.9, 0.5]]))
+    best = best_alternatives(three)
+    assert torch.equal(best.low_res, 2 * one.low_res)
+    assert best.iou.tolist() == [[pytest.approx(0.9)]]

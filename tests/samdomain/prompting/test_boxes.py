@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from samdomain.errors import PromptError
-from samdomain.prompting import boxes_around, gaussian, rough_boxes_around, uniform
+from samdomain.prompting import boxes_around, gaussian, rough_boxes_around, roughened, uniform
+from samdomain.sam import Frame, Prompts
 
 
 def masks() -> torch.Tensor:
@@ -69,3 +70,24 @@ def test_empty_masks_are_refused() -> None:
     """The error tells which mask has no pixel."""
     with pytest.raises(PromptError, match="mask 1 is empty"):
         boxes_around(torch.stack([masks()[0], torch.zeros(40, 60, dtype=torch.bool)]))
+
+
+def test_prompts_are_roughened_as_masks_are() -> None:
+    """Moving exact boxes is drawing rough ones around their masks."""
+    images = torch.tensor([1, 0])
+    exact = boxes_around(masks(), images)
+    frame = Frame(((40, 60), (40, 60)), input_size=64)
+    moved = roughened(exact, frame, seeded(), share=0.2)
+    expected = rough_boxes_around(masks(), seeded(), images=images, share=0.2)
+    assert moved.boxes is not None
+    assert expected.boxes is not None
+    torch.testing.assert_close(moved.boxes, expected.boxes)
+    assert moved.image_indices().tolist() == [1, 0]
+
+
+def test_without_a_share_or_boxes_nothing_moves() -> None:
+    """The prompts are returned as they are."""
+    frame = Frame(((40, 60),), input_size=64)
+    exact, null = boxes_around(masks()), Prompts.null(1)
+    assert roughened(exact, frame, seeded(), share=0.0) is exact
+    assert roughened(null, frame, seeded()) is null

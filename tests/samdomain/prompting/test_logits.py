@@ -1,6 +1,6 @@
 import torch
 
-from samdomain.prompting import mask_prompts
+from samdomain.prompting import low_res_masks, mask_prompts
 from samdomain.sam import Frame
 
 
@@ -35,3 +35,15 @@ def test_empty_masks_are_allowed() -> None:
     logits = mask_prompts(torch.zeros(1, 8, 8, dtype=torch.bool), frame, 16, logit=5.0).masks
     assert logits is not None
     assert (logits == -5).all()
+
+
+def test_shares_tell_how_much_of_a_cell_is_object() -> None:
+    """Half of a cell is 0.5; without masks there is nothing, in the size of the logits."""
+    frame = Frame(((64, 64),), input_size=64)
+    mask = torch.zeros(1, 64, 64, dtype=torch.bool)
+    mask[:, :, :10] = True
+    row = low_res_masks(mask, frame, 16)[0, 5]
+    assert row[0] > 0.9
+    assert 0.4 < row[2] < 0.6
+    assert row[4:].max() == 0
+    assert low_res_masks([], frame, 16).shape == (0, 16, 16)

@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from samdomain.errors import InputError
+from samdomain.recipes import Batch
+
+IMAGES = torch.zeros(1, 3, 4, 6)
+
+
+def mask(*pixels: tuple[int, int]) -> torch.Tensor:
+    plane = torch.zeros(4, 6, dtype=torch.bool)
+    for pixel in pixels:
+        plane[pixel] = True
+    return plane
+
+
+def test_objects_of_one_mask_are_its_parts() -> None:
+    """Pixels that share no edge are two objects; the foreground has both."""
+    batch = Batch(IMAGES, [mask((0, 0), (1, 1))])
+    assert batch.objects()[0].shape == (2, 4, 6)
+    assert batch.foregrounds()[0].sum() == 2
+
+
+def test_numbers_tell_objects_apart() -> None:
+    """Touching pixels of the numbers 3 and 7 are two objects; 0 is none."""
+    numbers = torch.zeros(4, 6, dtype=torch.int32)
+    numbers[0, 0], numbers[0, 1] = 3, 7
+    batch = Batch(IMAGES, [numbers])
+    assert [int(plane.sum()) for plane in batch.objects()[0]] == [1, 1]
+    assert batch.foregrounds()[0].sum() == 2
+
+
+def test_planes_may_overlap_and_be_empty() -> None:
+    """A plane is an object, unless it has no pixel; no plane at all is an empty mask."""
+    planes = torch.stack([mask((0, 0), (0, 1)), mask((0, 1)), mask()])
+    batch = Batch(IMAGES, [planes])
+    assert len(batch.objects()[0]) == 2
+    assert batch.foregrounds()[0].sum() == 2
+    assert not Batch(IMAGES, [planes[:0]]).foregrounds()[0].any()
+
+
+def test_names_are_places_by_default() -> None:
+    """A message can always name an image."""
+    assert Batch(IMAGES, [mask()]).names == ("0",)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    """The message names the image and says what to give."""
+    with pytest.raises(InputError, match="1 images, 2 masks"):
+        Batch(IMAGES, [mask(), mask()])
+    with pytest.raises(InputError, match=r"'a' has \(5, 6\) pixels"):
+        Batch(IMAGES, [torch.zeros(5, 6, dtype=torch.bool)], ["a"])
+    with pytest.raises(InputError, match=r"mask of 'a' is torch\.float32"):
+        Batch(IMAGES, [torch.zeros(4, 6)], ["a"])
+
+
+def test_a_batch_moves_as_a_whole() -> None:
+    """Images and masks arrive on the device."""
+    moved = Batch(IMAGES, [mask()]).to("meta")
+    assert moved.images.device.type == moved.masks[0].device.type == "meta"

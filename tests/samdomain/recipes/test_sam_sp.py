@@ -1,0 +1,101 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from samdomain import Prompts, decode, encode, trainable_parameters
+from samdomain.losses import dice_loss, self_distillation_loss
+from samdomain.prompting import low_res_masks, predicted_boxes
+from samdomain.recipes import Batch, SamSP, preset
+from samdomain.sam import Sam
+
+
+def test_loss_is_dice_and_divergence(sam: Sam, batch: Batch) -> None:
+    """The paper's terms: Dice of the second pass and alpha times KL(second || first)."""
+    recipe = replace(preset("sam_sp", "paper"), alpha=0.7)
+    recipe.adapt(sam)
+    outputs = recipe.forward(sam, batch)
+    first, second = (one.prediction.low_res for one in outputs.values())
+    frame = outputs["pass_1"].prediction.frame
+    target = low_res_masks(list(batch.masks), frame, 64, images=torch.arange(4))
+    terms = recipe.loss(outputs, batch)
+    torch.testing.assert_close(terms["masks"], dice_loss(second[:, 0], target))
+    torch.testing.assert_close(terms["distillation"], 0.7 * self_distillation_loss(first, second))
+    assert terms["first"] == 0
+
+
+def test_the_teacher_learns_nothing_from_its_student(sam: Sam, batch: Batch) -> None:
+    """The divergence has no gradient at the second pass, and one at the first."""
+    recipe = SamSP()
+    recipe.adapt(sam)
+    outputs = recipe.forward(sam, batch)
+    first, second = (one.prediction.low_res for one in outputs.values())
+    divergence = recipe.loss(outputs, batch)["distillation"]
+    grads = torch.autograd.grad(divergence, [first, second], allow_unused=True)
+    assert grads[0].abs().sum() > 0
+    assert grads[1] is None or not grads[1].any()
+
+
+def test_untouched_it_is_the_base_prompted_with_its_own_box(sam: Sam, batch: Batch) -> None:
+    """Before training the second pass is what the base answers to the first pass's box."""
+    with torch.no_grad():
+        embedding = encode(sam, batch.images)
+        boxes = predicted_boxes(decode(sam, embedding, Prompts.null(4)))
+        expected = decode(sam, embedding, boxes).low_res
+    recipe = SamSP()
+    recipe.adapt(sam)
+    torch.testing.assert_close(recipe.predict(sam, batch.images).low_res, expected)
+
+
+def test_evaluation_does_not_know_alpha(sam: Sam, batch: Batch) -> None:
+    """Nor the jitter, which belongs to training."""
+    SamSP().adapt(sam)
+    answers = [
+        recipe.predict(sam, batch.images).low_res
+        for recipe in (SamSP(), SamSP(alpha=5.0, jitter=0.5))
+    ]
+    torch.testing.assert_close(*answers, rtol=0, atol=0)
+
+
+def test_no_round_is_the_first_pass(sam: Sam, batch: Batch) -> None:
+    """Without rounds the null prompt alone is tuned: its answer is the result, Dice the loss."""
+    recipe = SamSP(rounds=0, first=0.0, alpha=0.0)
+    recipe.adapt(sam)
+    outputs = recipe.forward(sam, batch)
+    assert list(outputs) == ["pass_1"]
+    answer = outputs["pass_1"]
+    expected = dice_loss(answer.prediction.low_res[:, 0], answer.target)
+    torch.testing.assert_close(sum(recipe.loss(outputs, batch).values()), expected)
+    torch.testing.assert_close(
+        recipe.predict(sam, batch.images).low_res, answer.prediction.low_res.detach()
+    )
+
+
+def test_frozen_layers_are_not_run_backwards(sam: Sam) -> None:
+    """Of the encoder only the last two blocks train."""
+    SamSP().adapt(sam)
+    names = [n for n in trainable_parameters(sam).names if n.startswith("image_encoder")]
+    assert names
+    assert all(name.startswith("image_encoder.stages.") for name in names)
+
+
+def test_the_recommended_preset_is_light(litemedsam: Sam) -> None:
+    """At most 490,000 values of LiteMedSAM train; the paper's preset trains the whole decoder."""
+    counts: dict[str, int] = {}
+    for which in ("recommended", "paper"):
+        fresh = copy.deepcopy(litemedsam)
+        preset("sam_sp", which).adapt(fresh)
+        counts[which] = trainable_parameters(fresh).trainable
+    assert counts["recommended"] <= 490_000
+    assert counts["paper"] > 4_058_340
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.3])
+def test_jitter_moves_boxes_in_training_only(sam: Sam, batch: Batch, jitter: float) -> None:
+    """Two steps differ by their chance where boxes move, and are the same where they do not."""
+    recipe = SamSP(jitter=jitter)
+    recipe.adapt(sam)
+    with torch.no_grad():
+        first, second = (recipe.forward(sam, batch)["pass_2"].prediction.low_res for _ in range(2))
+    assert torch.equal(first, second) == (jitter == 0)
