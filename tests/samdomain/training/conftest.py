@@ -10,6 +10,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from samdomain.cli import main
+
 # The room's tests run where its extra is installed.
 collect_ignore_glob = ["test_*.py"] if find_spec("lightning") is None else []
 
@@ -48,10 +50,7 @@ def pairs(tmp_path: Path) -> Callable[[str, range], Path]:
     return write
 
 
-@pytest.fixture
-def squares(tmp_path: Path) -> Path:
-    """Six images for training, two for validation, two for the test."""
-    folder = tmp_path / "squares"
+def write_squares(folder: Path) -> Path:
     write_pairs(folder / "train", range(6))
     write_pairs(folder / "val", range(6, 8))
     write_pairs(folder / "test", range(8, 10))
@@ -59,23 +58,43 @@ def squares(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def squares(tmp_path: Path) -> Path:
+    """Six images for training, two for validation, two for the test."""
+    return write_squares(tmp_path / "squares")
+
+
+@pytest.fixture
 def config(tmp_path: Path, squares: Path) -> Callable[..., Path]:
     """Write a config of a short training of the tiny SAM; sections can be changed."""
 
     def write(**changes: dict[str, Any]) -> Path:
-        sections: dict[str, dict[str, Any]] = {
-            "model": {
-                "recipe": {"name": "sam_sp"},
-                "base": {"weights": "tiny"},
-                "optimisation": {"rate": 0.01},
-            },
-            "data": {"folder": str(squares), "batch_size": 3, "views": 2},
-            "trainer": {"max_epochs": 2, "enable_progress_bar": False, "accelerator": "cpu"},
-        }
-        for name, change in changes.items():
-            sections[name] = {**sections.get(name, {}), **change}
-        path = tmp_path / "short.yaml"
-        path.write_text(yaml.safe_dump(sections))
-        return path
+        return write_config(tmp_path / "short.yaml", squares, **changes)
 
     return write
+
+
+def write_config(path: Path, folder: Path, **changes: dict[str, Any]) -> Path:
+    sections: dict[str, dict[str, Any]] = {
+        "model": {
+            "recipe": {"name": "sam_sp"},
+            "base": {"weights": "tiny"},
+            "optimisation": {"rate": 0.01},
+        },
+        "data": {"folder": str(folder), "batch_size": 3, "views": 2},
+        "trainer": {"max_epochs": 2, "enable_progress_bar": False, "accelerator": "cpu"},
+    }
+    for name, change in changes.items():
+        sections[name] = {**sections.get(name, {}), **change}
+    path.write_text(yaml.safe_dump(sections))
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of three epochs; shared, so no test may change it."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = write_squares(folder / "squares")
+    trainer = {"max_epochs": 3, "enable_progress_bar": False, "accelerator": "cpu"}
+    config = write_config(folder / "short.yaml", data, trainer=trainer)
+    assert main(["fit", "--config", str(config), "--out", str(folder / "run")]) == 0
+    return folder / "run"
