@@ -122,7 +122,9 @@ def _domain_verbs(words: list[str]) -> Verbs:
     return verbs
 
 
-def _add_verbs(parser: ArgumentParser, verbs: Verbs, whole: Verbs | None = None) -> None:
+def _add_verbs(
+    parser: ArgumentParser, verbs: Verbs, whole: Mapping[str, Verb] | None = None
+) -> None:
     commands = parser.add_subcommands(required=True, dest="verb", metavar="VERB")
     for name, verb in (whole or {}).items():
         # For the list of commands only: these read their own words.

@@ -56,8 +56,10 @@ def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     merged = dict(values)
     for name, change in changes.items():
         old = merged.get(name)
-        both = isinstance(old, Mapping) and isinstance(change, Mapping)
-        merged[name] = _merged(old, change) if both else change
+        if isinstance(old, Mapping) and isinstance(change, Mapping):
+            merged[name] = _merged(old, change)
+        else:
+            merged[name] = change
     return merged
 
 

@@ -31,14 +31,17 @@ class Coco(Source):
         annotations: the file of each split below the folder of the data, as
             {"train": "instances_train.json"}; by default those of the usual names.
         categories: names of the categories to take; all by default.
+        within: folder below the data's folder where all this is.
     """
 
     images: str = "images"
     annotations: dict[str, str] | None = None
     categories: tuple[str, ...] = ()
+    within: str = ""
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find the images of a split; see `Source.find`."""
+        folder = folder / self.within
         path = self._file(folder, split)
         if path is None:
             if split == "train":

@@ -100,7 +100,7 @@ class Command(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse without the warning that LightningCLI has for words that are passed to it."""
-        self.config: Namespace = parser.parse_args(args)
+        self.config: Namespace = parser.parse_args(args if isinstance(args, list) else None)
 
     def _set_seed(self) -> None:
         """Fix no chance yet: `build` does."""

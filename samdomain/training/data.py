@@ -2,17 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from samdomain.errors import InputError
-from samdomain.recipes import Batch
+from samdomain.recipes import Batch, few_shots
 from samdomain.training.dataset import SampleDataset, ViewSampler, collate
 from samdomain.training.folders import Folders
 from samdomain.training.sample import Found, Sample, Source, Split
-from samdomain.training.splits import parted, shuffled
+from samdomain.training.splits import parted
 
 
 class Samples(LightningDataModule):
@@ -70,7 +71,7 @@ class Samples(LightningDataModule):
         found = _not_empty(found, split, self.folder)
         return found if split == "val" else replace(found, samples=self._limited(found.samples))
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Return the batches of training, in an order and in views by chance."""
         samples = self.found("train").samples
         trainer = self.trainer
@@ -83,7 +84,7 @@ class Samples(LightningDataModule):
         )
         return self._loader(SampleDataset(samples, self.views), sampler, self.batch_size)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Return the images of validation one by one, those of this process."""
         samples = self.found("val").samples
         trainer = self.trainer
@@ -100,9 +101,9 @@ class Samples(LightningDataModule):
 
     def _loader(
         self, dataset: SampleDataset, sampler: ViewSampler | range, batch_size: int
-    ) -> DataLoader[Batch]:
+    ) -> DataLoader[Any]:
         return DataLoader(
-            dataset,  # pyright: ignore[reportArgumentType] - collate makes batches of items
+            dataset,
             batch_size,
             sampler=sampler,
             num_workers=self.workers,
@@ -116,8 +117,8 @@ class Samples(LightningDataModule):
             return samples
         if not 1 <= self.limit <= len(samples):
             raise InputError(f"limit is {self.limit}: allowed are 1 to {len(samples)} images")
-        taken = shuffled(range(len(samples)), seed=0)[: self.limit]
-        return tuple(samples[i] for i in sorted(taken))
+        taken = few_shots((sample.name for sample in samples), self.limit)
+        return tuple(sample for sample in samples if sample.name in taken)
 
 
 def _not_empty(found: Found, split: str, folder: Path) -> Found:

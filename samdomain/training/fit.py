@@ -1,7 +1,8 @@
 """The work behind `samdomain fit`."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +59,13 @@ def _summarised(command: Command, out: Path, runs: Mapping[int, Mapping[str, Any
     return Facts({"run": str(out), "seeds": list(runs), "val": told(rows)})
 
 
-class quiet_warnings(warnings.catch_warnings):  # noqa: N801 - a context manager, as its parent
+@contextmanager
+def quiet_warnings() -> Iterator[None]:
     """Leave out what Lightning says of choices that we made on purpose."""
-
-    def __enter__(self) -> None:
-        """Begin."""
-        super().__enter__()
+    with warnings.catch_warnings():
         for message in _KNOWN:
             warnings.filterwarnings("ignore", message)
+        yield
 
 
 _KNOWN = (

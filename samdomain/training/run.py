@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.utilities import rank_zero_only
 
 from samdomain.adapter_file import save_adapter
 from samdomain.policies import trainable_parameters
@@ -19,7 +18,7 @@ from samdomain.training.curves import draw_curves
 from samdomain.training.epoch_log import EpochLog, read_csv
 from samdomain.training.evaluation import evaluate
 from samdomain.training.publishing import told_of_disk, write_text
-from samdomain.training.run_folder import RunFolder
+from samdomain.training.run_folder import RunFolder, is_first
 
 DONE = "done"
 """What the file is called that says that a stage's best checkpoint is final."""
@@ -63,7 +62,7 @@ class Run:
             trained = max(trained, trainable_parameters(built.module.sam).trainable)
             self._stage(built, place)
         built.module.finish()
-        if rank_zero_only.rank:
+        if not is_first():
             return {"val": {}}  # the first process measures and writes
         return self._finish(built, trained, time.monotonic() - began)
 

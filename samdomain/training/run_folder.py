@@ -77,7 +77,7 @@ class RunFolder:
         Raises:
             InputError: something stands there that may not be touched.
         """
-        if rank_zero_only.rank:
+        if not is_first():
             return  # the first process made it
         if self.path.exists() and any(self.path.iterdir()):
             if resume and self.config.is_file():
@@ -103,6 +103,11 @@ class RunFolder:
                 f"{self.path} was begun with other values of {', '.join(changed[:3])}: resume with "
                 f"--config {self.config}, or give another --out"
             )
+
+
+def is_first() -> bool:
+    """Tell whether this is the process that writes, of all that train together."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def versions() -> dict[str, str]:
