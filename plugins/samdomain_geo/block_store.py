@@ -96,11 +96,11 @@ class BlockStore:
     def missing(self) -> list[int]:
         """Return the blocks that have no file."""
         there = {path.name for path in self.folder.glob(f"*{_SUFFIX}")}
-        return [i for i in range(len(self.manifest)) if self._path(i).name not in there]
+        return [i for i in self.manifest.todo if self._path(i).name not in there]
 
     def sweep(self) -> list[int]:
         """Read every block there is, remove the torn ones, and return those that are missing."""
-        for index in set(range(len(self.manifest))) - set(self.missing()):
+        for index in set(self.manifest.todo) - set(self.missing()):
             try:
                 self.read(index)
             except StoppedError:  # torn, and removed by now

@@ -1,7 +1,5 @@
 """Place prompts in the pixels of a scene."""
 
-import logging
-
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -13,8 +11,6 @@ from samdomain_geo.prompt_file import PromptRows, check_crs, one_line
 from samdomain_geo.prompt_table import PromptTable
 from samdomain_geo.prompts import ObjectPrompts
 from samdomain_geo.raster import Scene
-
-logger = logging.getLogger(__name__)
 
 Flags = NDArray[np.bool_]
 
@@ -46,8 +42,6 @@ def place_prompts(rows: PromptRows, scene: Scene) -> ObjectPrompts:
             f"none of the {len(rows)} prompts lies inside {scene.path}: "
             "do their CRS and place agree with the scene's?"
         )
-    if outside:
-        logger.warning("%d of %d prompts lie outside the scene: left out", outside, len(rows))
     return ObjectPrompts(
         boxes=boxes[inside],
         clipped=(cut | over)[inside],

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,14 +23,15 @@ from samdomain.errors import InputError
 from samdomain_geo.identity import Identity
 from samdomain_geo.raster import COG_PROFILE, Scene
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the manifest's form; work of another one is not gone on with."""
 
 TILE = int(COG_PROFILE["blocksize"])
 """Side in pixels of the tiles of the rasters that we write; blocks are multiples of it."""
 
-# They change nothing in the blocks: when the run began, and where its input lies.
-_FREE = ("date", "scene.path")
+# They change nothing in the blocks: when the run began, where its input lies, and which blocks
+# have work, which follows from the rest.
+_FREE = ("date", "scene.path", "inputs.prompts.path", "chosen")
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,11 @@ class Manifest:
         tiling: its blocks.
         threads: threads of the network in one worker.
         date: when the run began (ISO 8601, UTC); written into outputs in place of the clock.
-        parameters: the command's flags, and measured settings as the stretch, as JSON holds them.
+        parameters: the command's flags, as JSON holds them.
+        measured: settings that were measured in the inputs, as the stretch.
         inputs: further inputs by name, as weights, adapters and prompts.
         versions: software that computes the blocks.
+        chosen: numbers of the blocks that have work, in their order; None is all of them.
         schema: version of the manifest's form.
     """
 
@@ -141,8 +144,10 @@ class Manifest:
     threads: int
     date: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    chosen: tuple[int, ...] | None = None
     schema: int = SCHEMA
 
     @cached_property
@@ -160,6 +165,11 @@ class Manifest:
         rows, columns = self.shape
         return rows * columns
 
+    @property
+    def todo(self) -> Sequence[int]:
+        """Numbers of the blocks that have work, in their order."""
+        return range(len(self)) if self.chosen is None else self.chosen
+
     def block(self, index: int) -> Block:
         """Return a block by its number."""
         row, column = divmod(index, self.shape[1])
@@ -175,6 +185,12 @@ class Manifest:
     def blocks(self) -> Iterator[Block]:
         """Return all blocks, row by row."""
         return (self.block(index) for index in range(len(self)))
+
+    def holding(self, x: float, y: float) -> int:
+        """Return the number of the block that holds a place of the scene, in pixels."""
+        last_row, last_column = (count - 1 for count in self.shape)
+        row = min(max(0, int(y // self.tiling.block)), last_row)
+        return row * self.shape[1] + min(max(0, int(x // self.tiling.block)), last_column)
 
     def _window(self, top: int, left: int, side: int, halo: int) -> Window:
         bottom, right = min(self.grid.rows, top + side + halo), left + side + halo
@@ -204,6 +220,7 @@ class Manifest:
             "scene": Identity(**content["scene"]),
             "grid": Grid(**grid),
             "tiling": Tiling(**content["tiling"]),
+            "chosen": None if content["chosen"] is None else tuple(content["chosen"]),
         }
         return cls(**content | parts)
 

@@ -13,8 +13,7 @@ from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
 from samdomain import Prediction, Prompts, decode, encode
-from samdomain.sam import SamLike
-from samdomain_geo.ahead import read_ahead
+from samdomain.sam import SamLike, SamSpec
 from samdomain_geo.prompts import ObjectPrompts
 from samdomain_geo.raster import Scene
 from samdomain_geo.stretch import DISPLAY_RANGE, Stretch
@@ -49,7 +48,7 @@ _NOTHING = FoundObject(None, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
-class _Chip:
+class Chip:
     """A window as the encoder gets it.
 
     Attributes:
@@ -70,52 +69,47 @@ class _Chip:
         return torch.from_numpy(np.stack([x, y], axis=-1)).float()
 
 
-def find_objects(
-    sam: SamLike,
-    scene: Scene,
-    stretch: Stretch,
-    prompts: ObjectPrompts,
-    windows: Sequence[SharedWindow],
-) -> Iterator[tuple[int, FoundObject]]:
-    """Find each object that is asked for; objects come in the order of their windows.
+def read_chip(spec: SamSpec, scene: Scene, stretch: Stretch, shared: SharedWindow) -> Chip:
+    """Read a window of a scene for a model.
 
-    Each object is decoded in a window that holds it whole, so no object has a seam.
-    Windows are read ahead while the last ones are decoded; those of nothing but nodata hold
-    no object and are not encoded.
+    Args:
+        spec: the model's; nodata becomes its mean.
+        scene: raster to look at.
+        stretch: the scene's radiometric stretch.
+        shared: where to look for which objects; see `share_windows`.
+    """
+    window = shared.window
+    shape = _shape(window, _FINEST * spec.input_size)
+    raw, valid = scene.read(window, shape)
+    fill = np.array(spec.pixel_mean, np.float32)[:, None, None]
+    to_scene = Affine.translation(window.col_off, window.row_off) @ Affine.scale(
+        window.width / shape[1], window.height / shape[0]
+    )
+    return Chip(np.where(valid, stretch(raw), fill), valid, to_scene, shared.members)
+
+
+def find_objects(
+    sam: SamLike, chips: Sequence[Chip], prompts: ObjectPrompts
+) -> Iterator[tuple[int, FoundObject]]:
+    """Find the objects that are looked for in chips; they come in the order of the chips.
+
+    Each object is decoded in a chip that holds it whole, so no object has a seam. Chips of
+    nothing but nodata hold no object and are not encoded.
 
     Args:
         sam: model that understands the prompts.
-        scene: raster to look at.
-        stretch: the scene's radiometric stretch.
+        chips: windows of a scene, whose members are objects of the prompts.
         prompts: N objects in the scene.
-        windows: where to look for which of them; see `share_windows`.
 
     Returns:
         Iterator: index of the object, and what was found for it.
     """
-    chips = read_ahead(_read_chip(sam, scene, stretch, window) for window in windows)
-    batch: list[_Chip] = []
     for chip in chips:
         if not chip.valid.any():
             yield from ((index, _NOTHING) for index in chip.members.tolist())
-            continue
-        batch.append(chip)
-        if len(batch) == _BATCH:
-            yield from _decode_chips(sam, batch, prompts)
-            batch = []
-    if batch:
-        yield from _decode_chips(sam, batch, prompts)
-
-
-def _read_chip(sam: SamLike, scene: Scene, stretch: Stretch, shared: SharedWindow) -> _Chip:
-    window = shared.window
-    shape = _shape(window, _FINEST * sam.spec.input_size)
-    raw, valid = scene.read(window, shape)
-    fill = np.array(sam.spec.pixel_mean, np.float32)[:, None, None]
-    to_scene = Affine.translation(window.col_off, window.row_off) @ Affine.scale(
-        window.width / shape[1], window.height / shape[0]
-    )
-    return _Chip(np.where(valid, stretch(raw), fill), valid, to_scene, shared.members)
+    seen = [chip for chip in chips if chip.valid.any()]
+    for first in range(0, len(seen), _BATCH):
+        yield from _decode_chips(sam, seen[first : first + _BATCH], prompts)
 
 
 def _shape(window: Window, longest: int) -> tuple[int, int]:
@@ -124,7 +118,7 @@ def _shape(window: Window, longest: int) -> tuple[int, int]:
 
 
 def _decode_chips(
-    sam: SamLike, chips: list[_Chip], prompts: ObjectPrompts
+    sam: SamLike, chips: list[Chip], prompts: ObjectPrompts
 ) -> Iterator[tuple[int, FoundObject]]:
     members = np.concatenate([chip.members for chip in chips])
     owners = np.repeat(np.arange(len(chips)), [len(chip.members) for chip in chips])
@@ -145,7 +139,7 @@ def _decode_chips(
 def _ask(
     prompts: ObjectPrompts,
     objects: NDArray[np.intp],
-    chips: list[_Chip],
+    chips: list[Chip],
     owners: NDArray[np.intp],
 ) -> Prompts:
     """Return the prompts of objects that have the same kinds, each in pixels of its chip."""
@@ -175,7 +169,7 @@ def _best(prediction: Prediction) -> Prediction:
     )
 
 
-def _trace(one: Prediction, chip: _Chip, area: BaseGeometry) -> FoundObject:
+def _trace(one: Prediction, chip: Chip, area: BaseGeometry) -> FoundObject:
     mask = (one.logits[0, 0] > 0).cpu().numpy()
     found = outline(mask & chip.valid, chip.to_scene, area)
     return FoundObject(found, float(one.iou[0, 0].clamp(0, 1)))

@@ -1,7 +1,7 @@
 """Hold what the objects of a scene are asked for by: boxes, clicks, or both."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -51,6 +51,10 @@ class ObjectPrompts:
     def clicked(self) -> NDArray[np.intp]:
         """How many clicks each object has, (N,)."""
         return np.bincount(self.clicks.objects, minlength=len(self))
+
+    def bare(self) -> "ObjectPrompts":
+        """Return the prompts without their rows' own columns."""
+        return replace(self, columns=self.columns[[]])
 
     def check(self, spec: SamSpec) -> None:
         """Refuse, before any work, kinds of prompt that a model does not understand.

@@ -187,6 +187,23 @@ def open_scene(
         yield scene
 
 
+def parse_bands(bands: str | Sequence[int] | None) -> tuple[int, ...] | None:
+    """Read bands as commands give them: "4,3,2"; None is the scene's own choice.
+
+    Raises:
+        InputError: they are no numbers.
+    """
+    if bands is None:
+        return None
+    try:
+        parts = bands.split(",") if isinstance(bands, str) else bands
+        return tuple(int(band) for band in parts)
+    except ValueError as error:
+        raise InputError(
+            f"--bands {bands!r} is not a list of numbers: give for example 4,3,2"
+        ) from error
+
+
 def _choose_bands(
     dataset: DatasetReader, bands: Sequence[int] | None, where: str
 ) -> tuple[int, ...]:

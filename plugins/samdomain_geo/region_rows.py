@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from samdomain_geo.block_store import BlockStore
+from samdomain_geo.packed import unpack
 from samdomain_geo.region_table import RegionTable
 from samdomain_geo.regions import Finisher, Polygons
 
@@ -53,10 +54,8 @@ class RegionRows:
     def _block(
         self, arrays: Mapping[str, NDArray[Any]], region: NDArray[np.int64]
     ) -> pa.RecordBatch:
-        ends, wkb = arrays["ends"], arrays["wkb"].tobytes()
-        starts = np.concatenate([[0], ends[:-1]])
         kept = np.flatnonzero(region > 0)
-        pieces = shapely.from_wkb([wkb[starts[i] : ends[i]] for i in kept])
+        pieces = unpack(arrays, kept)
         region, value = region[kept], arrays["value"][kept]
         cut, measures = arrays["cut"][kept], arrays["measures"][kept]
         whole = self._complete(region[cut], pieces[cut])

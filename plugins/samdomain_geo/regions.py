@@ -17,6 +17,7 @@ from samdomain.errors import InputError
 from samdomain_geo.block_store import Arrays
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.labelling import CORNERS, label_regions
+from samdomain_geo.packed import pack
 from samdomain_geo.plan import Block, Manifest
 from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.regularization import regularized
@@ -156,15 +157,13 @@ class _RegionsWorker:
         outlines = shapely.transform(shapely.normalize(outlines), lambda xy: xy + corner)
         measures = np.full((len(outlines), 2), np.nan)
         outlines[~cut], measures[~cut] = self._finisher(outlines[~cut])
-        wkb = shapely.to_wkb(outlines)
         row, column = np.divmod(regions.first, regions.labels.shape[1])
         arrays: dict[str, NDArray[np.generic]] = {
             "first": (row + top) * self._scene.columns + column + left,
             "value": regions.values,
             "cut": cut,
             "measures": measures,
-            "wkb": np.frombuffer(b"".join(wkb), np.uint8),
-            "ends": np.cumsum([len(one) for one in wkb]),
+            **pack(outlines),
             **edges,
         }
         if self._work.shaping.measured:

@@ -55,9 +55,9 @@ class Part:
             raise InputError(f"--part is {text!r}: give I/N with I from 1 to N, for example 2/8")
         return cls(number, of)
 
-    def owns(self, index: int) -> bool:
-        """Tell whether a block belongs to the part."""
-        return index % self.of == self.number - 1
+    def owns(self, place: int) -> bool:
+        """Tell whether a block belongs to the part, by its place among those that have work."""
+        return place % self.of == self.number - 1
 
 
 WHOLE = Part()
@@ -80,7 +80,8 @@ def run(
     Raises:
         StoppedError: interrupted, disk full or workers lost; finished blocks are kept.
     """
-    todo = [index for index in store.sweep() if part.owns(index)]
+    own = {index for place, index in enumerate(store.manifest.todo) if part.owns(place)}
+    todo = [index for index in store.sweep() if index in own]
     spent: Counter[str] = Counter(blocks=len(todo))
     if not todo:
         return dict(spent)

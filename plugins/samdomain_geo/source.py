@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -85,24 +86,36 @@ def file_name(path: str) -> str:
     return PurePosixPath(public_name(path)).name if is_remote(path) else Path(path).name
 
 
-def remote_version(path: str) -> dict[str, str | int | None]:
+@dataclass(frozen=True)
+class RemoteVersion:
+    """What a server tells of a file's version; None where it does not tell.
+
+    Attributes:
+        size: bytes.
+        etag: the server's own mark of the content.
+        last_modified: time of the last change, as HTTP writes it.
+    """
+
+    size: int | None
+    etag: str | None
+    last_modified: str | None
+
+
+def remote_version(path: str) -> RemoteVersion:
     """Return what a server tells of a file's version, without downloading the file.
 
     Args:
         path: URL or /vsicurl/ path; others have no version that could be asked for.
-
-    Returns:
-        dict: size in bytes, etag and last_modified; None where the server does not tell.
     """
     url = path.removeprefix(_CURL)
     headers = _headers(url) if url.startswith(("http://", "https://")) else Message()
     # bytes 0-0/146515, or no range where the server sends the whole
     size = headers.get("Content-Range", "").rpartition("/")[2] or headers.get("Content-Length", "")
-    return {
-        "size": int(size) if size.isdecimal() else None,
-        "etag": headers.get("ETag"),
-        "last_modified": headers.get("Last-Modified"),
-    }
+    return RemoteVersion(
+        size=int(size) if size.isdecimal() else None,
+        etag=headers.get("ETag"),
+        last_modified=headers.get("Last-Modified"),
+    )
 
 
 def _headers(url: str) -> Message:

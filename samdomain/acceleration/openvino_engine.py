@@ -1,6 +1,7 @@
 """OpenVINO: image encoder and mask decoder as compiled graphs on a CPU."""
 
 import warnings
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -105,19 +106,23 @@ class _OpenVinoDecoder(nn.Module):
 
 
 class _Graph:
-    """A graph on disk, compiled for this machine."""
+    """A graph on disk, compiled for this machine when it first runs, for torch's threads then."""
 
     def __init__(self, path: Path, precision: Precision) -> None:
+        self._path, self._precision = path, precision
+
+    @cached_property
+    def _compiled(self) -> Any:
         import openvino as ov  # noqa: PLC0415 - an extra
 
         # The engine's own default on some processors is bf16, with 5% of error: say it.
         settings = {
-            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_PRECISION_HINT": self._precision,
             "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
             "PERFORMANCE_HINT": "LATENCY",
-            "CACHE_DIR": str(path.parent / f"compiled-{precision}"),
+            "CACHE_DIR": str(self._path.parent / f"compiled-{self._precision}"),
         }
-        self._compiled = ov.Core().compile_model(path, "CPU", settings)
+        return ov.Core().compile_model(self._path, "CPU", settings)
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
         arrays = [part.detach().contiguous().numpy() for part in inputs]

@@ -97,7 +97,7 @@ def test_a_removed_folder_can_be_claimed(store: BlockStore, manifest: Manifest) 
 def test_work_of_another_form_is_refused(store: BlockStore) -> None:
     """A manifest of another schema is not guessed at."""
     path = store.folder / "manifest.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 9'))
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 9'))
     with pytest.raises(InputError, match="form 9"):
         open_store(store.folder)
 

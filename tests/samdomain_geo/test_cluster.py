@@ -8,7 +8,7 @@ import pytest
 
 from samdomain.cli import main
 from samdomain.errors import InputError, StoppedError
-from samdomain_geo import polygonize
+from samdomain_geo import polygonize, segment
 from samdomain_geo.block_store import claim_store
 from samdomain_geo.cluster import Cluster
 from samdomain_geo.in_process import InProcess
@@ -123,3 +123,14 @@ def test_a_silent_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         Cluster(address="tcp://127.0.0.1:9")._client(),
     ):
         pass
+
+
+def test_two_workers_segment_as_one_does(
+    scene: Path, boxes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raster and polygons of two workers are those of one, byte for byte."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    for name, workers in (("a", 1), ("b", 2)):
+        segment(scene, prompts=boxes, out=tmp_path / name, weights="tiny", workers=workers)
+    for name in ("instances.tif", "polygons.gpkg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

@@ -14,7 +14,7 @@ def test_a_copy_is_the_same(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (when, when))
     one, other = Identity.of(tmp_path / "a"), Identity.of(tmp_path / "b")
     assert one.sha256 == other.sha256 == hashlib.sha256(b"scene").hexdigest()
-    assert (one.size, one.modified) == (other.size, other.modified) == (5, 0)
+    assert (one.size, one.version) == (other.size, other.version) == (5, "")
 
 
 def test_all_files_count(tmp_path: Path) -> None:
@@ -34,13 +34,11 @@ def test_a_large_file_is_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = tmp_path / "large"
     path.write_bytes(bytes(5000))
     before = Identity.of(path)
-    assert before.modified == path.stat().st_mtime_ns
+    assert before.version == str(path.stat().st_mtime_ns)
     path.write_bytes(bytes(4999) + b"x")
     assert Identity.of(path).sha256 != before.sha256
 
 
 def test_what_is_no_file_has_no_digest() -> None:
-    """A remote scene is known by its name alone."""
-    assert Identity.of("https://example.org/scene.tif") == Identity(
-        "https://example.org/scene.tif", 0, "", 0
-    )
+    """A remote scene whose server tells nothing is known by its name alone."""
+    assert Identity.of("s3://bucket/scene.tif") == Identity("s3://bucket/scene.tif", None, "", "")

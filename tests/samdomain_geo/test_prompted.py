@@ -6,7 +6,7 @@ import torch
 
 from samdomain.sam import Sam
 from samdomain_geo.clicks import Clicks
-from samdomain_geo.prompted import FoundObject, find_objects
+from samdomain_geo.prompted import FoundObject, find_objects, read_chip
 from samdomain_geo.prompts import ObjectPrompts
 from samdomain_geo.raster import open_scene
 from samdomain_geo.stretch import Stretch
@@ -27,7 +27,9 @@ def find(sam: Sam, path: object, boxes: list, clicks: list = ()) -> list[FoundOb
     )
     with open_scene(path) as opened:
         windows = share_windows(prompts.extents(16, opened), opened.rows, opened.columns)
-        found = dict(find_objects(sam, opened, Stretch.measure(opened), prompts, windows))
+        stretch = Stretch.measure(opened)
+        chips = [read_chip(sam.spec, opened, stretch, window) for window in windows]
+        found = dict(find_objects(sam, chips, prompts))
         return [found[i] for i in range(len(boxes))]
 
 

@@ -1,24 +1,20 @@
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from samdomain_geo.record import Stopwatch, identify, write_record
+from samdomain_geo.plan import Tiling, software
+from samdomain_geo.record import Stopwatch, write_record
 
 
-def test_record_tells_versions_and_content(tmp_path: Path) -> None:
-    """run.json holds its schema, date and versions beside what the run adds."""
-    write_record(tmp_path / "run.json", "segment", {"inputs": {"a": tmp_path}})
+def test_record_tells_versions_and_content(tmp_path: Path, scene: Path, plan: Any) -> None:
+    """run.json holds its schema, and the run's date and versions, beside what the run adds."""
+    manifest = replace(plan(scene, Tiling(512)), versions=software())
+    write_record(tmp_path / "run.json", manifest, {"inputs": {"a": tmp_path}})
     record = json.loads((tmp_path / "run.json").read_text())
-    assert record["schema"] == 1
-    assert record["verb"] == "segment"
+    assert (record["schema"], record["verb"], record["date"]) == (1, "test", manifest.date)
     assert {"samdomain", "torch", "gdal"} <= record["versions"].keys()
     assert record["inputs"]["a"] == str(tmp_path)
-
-
-def test_inputs_are_identified_by_content(tmp_path: Path) -> None:
-    """A file has the digest of its content; what is no file has none."""
-    (tmp_path / "x").write_bytes(b"abc")
-    assert identify(tmp_path / "x")["sha256"].startswith("ba7816bf")
-    assert identify(Path("https://example.org/x.tif"))["sha256"] is None
 
 
 def test_laps_add_up_by_stage() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import geopandas as gpd
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from samdomain.errors import InputError
 from samdomain_geo.made_scene import make_scene, write_scene
-from samdomain_geo.verbs.segment import Segmentation, segment
+from samdomain_geo.segmentation import Segmentation
+from samdomain_geo.verbs.segment import segment
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +63,10 @@ def demo(*, out: Path, size: int = 512, seed: int = 0, overwrite: bool = False) 
     if (out / "before.tif").exists() and not overwrite:
         raise InputError(f"{out} already holds a demo: give another --out, or --overwrite")
     files = write_scene(make_scene(size, size, seed), out)
-    result = segment(
+    whole = segment(
         files["before"], prompts=files["boxes"], out=out / "segment", overwrite=overwrite
     )
+    result = cast(Segmentation, whole)  # a run that is neither a part nor dry
     truth = gpd.read_file(files["buildings"], layer="before").set_index("id").geometry
     # The boxes' own id comes back as prompt_id: id is ours.
     mapped = truth.loc[result.objects["prompt_id"]].to_numpy()

@@ -5,16 +5,21 @@ from pathlib import Path
 from samdomain.door import Report
 from samdomain.errors import InputError, StoppedError
 from samdomain_geo.block_store import open_store
-from samdomain_geo.verbs.polygonize import VERB, finish_polygonize
+from samdomain_geo.segmentation import BLOCKS, finish_segmentation
+from samdomain_geo.verbs import polygonize, segment
 
-_FINISHERS = {VERB: finish_polygonize}
+_FINISHERS = {
+    polygonize.VERB: polygonize.finish_polygonize,
+    segment.VERB: finish_segmentation,
+}
 
 
 def finish(folder: Path) -> Report:
     """Put finished blocks together and write the results that the run was begun for.
 
     Args:
-        folder: folder of blocks that the run keeps beside its results.
+        folder: folder of blocks that the run keeps: .blocks in the folder of its results, or
+            beside its file.
 
     Returns:
         Report: what the run itself would have returned.
@@ -23,7 +28,8 @@ def finish(folder: Path) -> Report:
         InputError: the folder holds no work of ours, or another process is at it.
         StoppedError: blocks are missing.
     """
-    store = open_store(Path(folder))
+    inside = Path(folder) / BLOCKS
+    store = open_store(inside if inside.is_dir() else Path(folder))
     if store.manifest.verb not in _FINISHERS:
         raise InputError(f"{folder} belongs to {store.manifest.verb!r}, which this version lacks")
     if missing := store.sweep():

@@ -10,13 +10,13 @@ import pandas as pd
 
 from samdomain.door import Facts
 from samdomain.errors import InputError
-from samdomain_geo.block_store import BlockStore, claim_store, clear_ended, open_store
+from samdomain_geo.block_store import BlockStore
 from samdomain_geo.class_names import class_names
+from samdomain_geo.conduct import Conduct, Place
 from samdomain_geo.ellipsoid import Ellipsoid
-from samdomain_geo.estimate import estimate
 from samdomain_geo.identity import Identity
 from samdomain_geo.objects import Shaping
-from samdomain_geo.output import output_folder, refuse_existing
+from samdomain_geo.output import output_folder
 from samdomain_geo.plan import Grid, Manifest, Tiling, now, software
 from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.region_file import write_regions
@@ -29,8 +29,6 @@ from samdomain_geo.regions import (
     RegionsWork,
     check_labels,
 )
-from samdomain_geo.run import Part, run
-from samdomain_geo.schedulers import scheduler_for
 from samdomain_geo.vector_file import LAYER, VectorFormat, format_of
 
 VERB = "polygonize"
@@ -129,31 +127,17 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
         "simplify": simplify,
         "regularize": regularize,
     }
-    out, share = Path(out), Part.parse(part)
-    chosen = scheduler_for(workers, scheduler)
+    out = Path(out)
+    conduct = Conduct(workers, scheduler, 1, part, resume, dry_run, overwrite)
+    place = Place(out.with_name(out.name + _BLOCKS), (out.with_suffix(".qml"), out))
     vector = _check(out, connectivity)
+    if (ended := conduct.ended(place)) is not None:
+        return ended
     with open_scene(mask, (band,)) as opened:
         _check_scene(opened, vector, Shaping(min_area, simplify, regularize))
         manifest = _plan(str(mask), opened, Tiling(block), parameters)
     work = _work(manifest)
-    if dry_run:
-        return Facts(estimate(manifest, work, workers or 1))
-    folder = out.with_name(out.name + _BLOCKS)
-    begun = folder.exists()
-    if resume and not begun and out.exists():
-        clear_ended(folder)
-        return Facts({"file": str(out), "to do": "nothing: it was complete"})
-    resume |= part is not None  # one job of an array begins, the others join
-    store = _begin(folder, manifest, resume=resume, overwrite=overwrite)
-    try:
-        run(store, work, chosen, share)
-    except InputError:
-        if not begun:
-            store.remove()
-        raise
-    if part is not None:
-        return Facts({"blocks to do": len(store.missing()), "then": f"samdomain finish {folder}"})
-    return finish_polygonize(store)
+    return conduct.carry_out(place, manifest, work, lambda store, _: finish_polygonize(store))
 
 
 def finish_polygonize(store: BlockStore) -> Polygons:
@@ -218,16 +202,6 @@ def _work(manifest: Manifest) -> RegionsWork:
     measured = given["min_area"] > 0
     shaping = RegionShaping(given["simplify"], given["regularize"], measured)
     return RegionsWork(given["band"], given["nodata"], given["connectivity"], shaping)
-
-
-def _begin(folder: Path, manifest: Manifest, *, resume: bool, overwrite: bool) -> BlockStore:
-    begun = folder.exists()
-    if begun and overwrite and not resume:
-        open_store(folder).remove()
-    elif not begun and not overwrite:
-        out = folder.name.removesuffix(_BLOCKS)
-        refuse_existing(folder.parent, (Path(out).with_suffix(".qml").name, out))
-    return claim_store(folder, manifest, resume=resume)
 
 
 def _legend(values: list[int], names: dict[int, str]) -> pd.DataFrame:

@@ -2,73 +2,40 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-import geopandas as gpd
-from tqdm import tqdm
 
 from samdomain import accelerate, load_sam
 from samdomain.acceleration import Precision
 from samdomain.adapter_file import load_adapter, read_adapter
 from samdomain.adapter_file.shipped import find_adapter
+from samdomain.door import Facts
 from samdomain.errors import InputError
-from samdomain.sam import Sam, SamLike, SamSpec
+from samdomain.sam import Sam, SamSpec
 from samdomain.weights import DEFAULT
 from samdomain_geo.block_cache import block_cache
+from samdomain_geo.conduct import Conduct, Place
 from samdomain_geo.ellipsoid import Ellipsoid
-from samdomain_geo.instances import write_instances
+from samdomain_geo.identity import Identity
 from samdomain_geo.nodata import parse_nodata
-from samdomain_geo.objects import SceneObjects, Shaping, collect_objects
-from samdomain_geo.output import Output, output_folder
+from samdomain_geo.objects import Shaping
 from samdomain_geo.placement import place_prompts
-from samdomain_geo.preview import draw_preview
+from samdomain_geo.plan import Grid, Manifest, Tiling, now, software
 from samdomain_geo.prompt_file import PromptFile
-from samdomain_geo.prompted import FoundObject, find_objects
+from samdomain_geo.prompted_work import PromptedWork, by_block
 from samdomain_geo.prompts import ObjectPrompts
-from samdomain_geo.raster import Scene, open_scene
-from samdomain_geo.record import Stopwatch, identify, identify_adapter, write_record
-from samdomain_geo.stretch import Stretch, parse_stretch
+from samdomain_geo.raster import Scene, open_scene, parse_bands
+from samdomain_geo.record import Stopwatch, identify_adapter
+from samdomain_geo.segmentation import BLOCKS, Segmentation, finish_segmentation, results
+from samdomain_geo.stretch import parse_stretch
 from samdomain_geo.vector import pixel_width
-from samdomain_geo.vector_file import GEOPACKAGE, VectorFormat, format_named, write_polygons
-from samdomain_geo.windows import SHARED, SharedWindow, share_windows
+from samdomain_geo.vector_file import GEOPACKAGE, format_named
+from samdomain_geo.windows import SHARED, share_windows
+
+VERB = "segment"
 
 logger = logging.getLogger(__name__)
-
-
-def results(vector: VectorFormat) -> tuple[str, ...]:
-    """Return the names of the files that a run writes, with polygons in a format."""
-    # run.json comes last: where it stands, the others are complete.
-    return ("instances.tif", vector.file_name, "polygons.qml", "preview.png", "run.json")
-
-
-@dataclass(frozen=True, eq=False)
-class Segmentation:
-    """Result of `segment`.
-
-    Attributes:
-        folder: where the files are.
-        objects: the rows of the file of polygons, one for each prompt inside the scene.
-        record: the content of `run.json` that belongs to this run.
-        files: names of the files in the folder.
-    """
-
-    folder: Path
-    objects: gpd.GeoDataFrame
-    record: dict[str, Any]
-    files: tuple[str, ...]
-
-    def summary(self) -> dict[str, Any]:
-        """Return counts, seconds and the files that were written."""
-        return {
-            "folder": str(self.folder),
-            "files": ", ".join(self.files),
-            "counts": self.record["counts"],
-            "mean score": round(float(self.objects["score"].mean()), 3),
-            "seconds": self.record["seconds"],
-        }
 
 
 def segment(  # noqa: PLR0913 - a verb's parameters are its flags
@@ -89,8 +56,15 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     regularize: bool = False,
     format: str = GEOPACKAGE.extension,
     precision: Precision = "f32",
+    block: int = 1024,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    threads: int | None = None,
+    part: str | None = None,
+    resume: bool = False,
+    dry_run: bool = False,
     overwrite: bool = False,
-) -> Segmentation:
+) -> Segmentation | Facts:
     """Outline the object in each box or under each click of a vector file.
 
     Args:
@@ -116,14 +90,26 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         regularize: straighten walls and square corners, for buildings; the raster keeps them.
         format: format of the polygons: gpkg, parquet, fgb or geojson.
         precision: f32, or bf16: faster where the processor knows it, and less exact.
-        overwrite: replace earlier results in the folder.
+        block: side in pixels of the blocks that are worked on, a multiple of 512.
+        workers: share the blocks among this many processes of Dask on this machine.
+        scheduler: share the blocks among the workers of the Dask scheduler at this address; they
+            see the same files, and the same folder SAMDOMAIN_CACHE.
+        threads: threads of the network in each process, on which the last bits of its sums
+            depend: by default all cores of this process alone, and 1 with workers.
+        part: do only a share of the blocks, I/N, as a job of an array, beside the other jobs;
+            when all are done, samdomain finish writes the files.
+        resume: go on with work that was stopped, if it was.
+        dry_run: tell what the run would cost, and do nothing.
+        overwrite: replace earlier results in the folder, and drop unfinished work.
 
     Returns:
-        Segmentation: the objects and where their files are.
+        Segmentation: the objects and where their files are; facts of the work for a part or a
+        dry run.
 
     Raises:
         InputError: an input or a flag cannot be used; nothing was written.
-        StoppedError: the disk is full, or the server of a remote scene failed.
+        StoppedError: stopped half-way, the disk is full, or the server of a remote scene
+            failed; `resume` goes on.
         MissingExtraError: a library that a flag needs is not installed.
     """
     parameters = {
@@ -139,57 +125,64 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         "format": format,
         "precision": precision,
     }
-    vector = format_named(format)
-    measure = parse_stretch(stretch)
     clock = Stopwatch()
-    with (
-        block_cache(),
-        open_scene(scene, _parse_bands(bands), parse_nodata(nodata)) as opened,
-        output_folder(Path(out), results(vector), overwrite=overwrite) as output,
-    ):
+    conduct = Conduct(workers, scheduler, threads, part, resume, dry_run, overwrite)
+    tiling, vector, folder = Tiling(block), format_named(format), Path(out)
+    measure, which = parse_stretch(stretch), (parse_bands(bands), parse_nodata(nodata))
+    place = Place(folder / BLOCKS, tuple(folder / name for name in results(vector)))
+    if (ended := conduct.ended(place)) is not None:
+        return ended
+    with block_cache(), open_scene(scene, *which) as opened:
         ellipsoid = Ellipsoid.of(opened.crs)
         vector.check(opened.crs)
-        shaping = Shaping(min_area, simplify, regularize)
-        shaping.check(ellipsoid)
-        guess = _in_pixels(object_size, opened, ellipsoid)
+        Shaping(min_area, simplify, regularize).check(ellipsoid)
+        side = _in_pixels(object_size, opened, ellipsoid)
         placed = place_prompts(PromptFile(Path(prompts), layer, where).read(opened), opened)
         sam = _load(weights, adapter)
         _check(sam.spec, opened, placed)
-        fast = accelerate(sam, precision)
         stretching = measure(opened)
-        clock.lap("prepare")
-        extents = placed.extents(guess or sam.spec.input_size / SHARED.contexts[0], opened)
+        extents = placed.extents(side or sam.spec.input_size / SHARED.contexts[0], opened)
         windows = share_windows(extents, opened.rows, opened.columns)
-        found = _find(fast, opened, stretching, placed, windows)
-        clock.lap("segment")
-        objects = collect_objects(found, placed, opened, ellipsoid, shaping)
-        record: dict[str, Any] = {
-            "inputs": {"scene": identify(opened.path), "prompts": identify(prompts)},
+        fast = accelerate(sam, precision)
+        work = PromptedWork(fast, *which, stretching, placed.bare(), windows)
+        inputs = {
+            "prompts": asdict(Identity.of(prompts)),
             "weights": {"name": sam.spec.name, "sha256": sam.weights_sha256},
             "adapter": None if adapter is None else identify_adapter(adapter),
             "engine": fast.engine,
-            "parameters": parameters,
-            "stretch": {"low": stretching.low, "high": stretching.high},
-            "counts": {**objects.counts(), "outside": placed.outside, "windows": len(windows)},
-            "files": results(vector),
         }
-        _write(output, vector, opened, stretching, ellipsoid, objects, record)
-        clock.lap("write")
-        record["seconds"] = clock.seconds
-        write_record(output.path("run.json"), "segment", record)
-    return Segmentation(Path(out), objects.table, record, results(vector))
+        manifest = _plan(opened, tiling, conduct.threads_at(place), work, parameters, inputs)
+    _warn(placed)
+    clock.lap("prepare")
+    return conduct.carry_out(
+        place,
+        manifest,
+        work,
+        lambda store, spent: finish_segmentation(store, clock.seconds | spent),
+    )
 
 
-def _parse_bands(bands: str | Sequence[int] | None) -> tuple[int, ...] | None:
-    if bands is None:
-        return None
-    try:
-        parts = bands.split(",") if isinstance(bands, str) else bands
-        return tuple(int(band) for band in parts)
-    except ValueError as error:
-        raise InputError(
-            f"--bands {bands!r} is not a list of numbers: give for example 4,3,2"
-        ) from error
+def _plan(
+    scene: Scene,
+    tiling: Tiling,
+    threads: int,
+    work: PromptedWork,
+    parameters: dict[str, Any],
+    inputs: dict[str, Any],
+) -> Manifest:
+    manifest = Manifest(
+        verb=VERB,
+        scene=Identity.of(scene.path, scene.dataset.files),
+        grid=Grid.of(scene),
+        tiling=tiling,
+        threads=threads,
+        date=now(),
+        parameters=parameters,
+        measured={"stretch": asdict(work.stretch), "windows": len(work.windows)},
+        inputs=inputs,
+        versions=software(),
+    )
+    return replace(manifest, chosen=tuple(by_block(work.windows, manifest)))
 
 
 def _in_pixels(
@@ -204,16 +197,24 @@ def _in_pixels(
     return object_size / pixel_width(scene, ellipsoid)
 
 
+def _warn(prompts: ObjectPrompts) -> None:
+    if prompts.outside:
+        rows = len(prompts.columns) + prompts.outside
+        logger.warning("%d of %d prompts lie outside the scene: left out", prompts.outside, rows)
+
+
 def _load(weights: str | None, adapter: str | None) -> Sam:
     if adapter is None:
         return load_sam(weights or DEFAULT)
     folder = find_adapter(adapter)
-    output = read_adapter(folder).card.output
-    if output != "prompted":
+    found = read_adapter(folder)
+    if found.card.output != "prompted":
         raise InputError(
-            f"the adapter {adapter} gives {output} results, which take no --prompts: leave them out"
+            f"the adapter {adapter} gives {found.card.output} results, which take no --prompts: "
+            "leave them out"
         )
-    return load_adapter(folder, None if weights is None else load_sam(weights)).sam
+    base = None if weights is None else load_sam(weights, input_size=found.spec.input_size)
+    return load_adapter(folder, base).sam
 
 
 def _check(spec: SamSpec, scene: Scene, prompts: ObjectPrompts) -> None:
@@ -222,47 +223,3 @@ def _check(spec: SamSpec, scene: Scene, prompts: ObjectPrompts) -> None:
         raise InputError(
             f"--bands names {len(scene.bands)}, but {spec.name!r} takes {spec.input_channels}"
         )
-
-
-def _find(
-    sam: SamLike,
-    scene: Scene,
-    stretch: Stretch,
-    prompts: ObjectPrompts,
-    windows: Sequence[SharedWindow],
-) -> list[FoundObject]:
-    hidden = True if logger.getEffectiveLevel() > logging.WARNING else None  # None: off a terminal
-    found: dict[int, FoundObject] = {}
-    with tqdm(desc="segment", total=len(prompts), unit="object", disable=hidden) as progress:
-        for index, one in find_objects(sam, scene, stretch, prompts, windows):
-            found[index] = one
-            progress.update()
-    return [found[index] for index in range(len(prompts))]
-
-
-def _write(
-    output: Output,
-    vector: VectorFormat,
-    scene: Scene,
-    stretch: Stretch,
-    ellipsoid: Ellipsoid | None,
-    objects: SceneObjects,
-    record: dict[str, Any],
-) -> None:
-    tags = {
-        "scene": scene.name,
-        "scene_sha256": record["inputs"]["scene"]["sha256"] or "",
-        "weights": record["weights"]["name"],
-        "weights_sha256": record["weights"]["sha256"],
-    }
-    write_instances(objects.shapes, scene, output.path("instances.tif"), tags)
-    write_polygons(objects.table, output.path(vector.file_name), datetime.now(UTC))
-    title = f"{scene.name}: {len(objects.shapes)} objects for {len(objects.table)} prompts"
-    draw_preview(
-        scene,
-        stretch,
-        [shape.outline for shape in objects.shapes],
-        title,
-        ellipsoid,
-        output.path("preview.png"),
-    )
