@@ -211,9 +211,9 @@ def test_a_wrong_key_in_a_config_is_named(
     tmp_path: Path, config: Config, capsys: pytest.CaptureFixture
 ) -> None:
     """The key is in the line."""
-    path = config(data={"folde": "x"})
+    path = config(data={"foldings": "x"})
     assert main(["fit", "--config", str(path), "--out", str(tmp_path / "run")]) == 2
-    assert "folde" in capsys.readouterr().err
+    assert "foldings" in capsys.readouterr().err
 
 
 def test_a_run_is_not_overwritten_by_chance(
