@@ -11,9 +11,10 @@ The road from pixels to masks, each step a free function over a model:
 Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`; `injection` (what every
 adaptation keeps to) with `lora`, `adapters`, `prompt_tokens`, `spectral` and `bands`; `latent`,
 `policies` (what trains), `losses`, `metrics`, `prompting` (prompts from masks, and a SAM that
-prompts itself), `cache` (features of the frozen part), `adapter_file`, `recipes`, `training`;
-`modules`, `parts`, `views`, `door` (where plugins come in), `testing` (contracts), `cli`. Fields
-live in plugins: `samdomain_geo` for remote sensing, `samdomain_med` for medical images.
+prompts itself), `cache` (features of the frozen part), `recipes` (one file a paper: what trains,
+what it learns, how it answers), `adapter_file`, `training` (Lightning around a recipe); `modules`,
+`parts`, `views`, `door` (where plugins come in), `testing` (contracts), `cli`. Fields live in
+plugins: `samdomain_geo` for remote sensing, `samdomain_med` for medical images.
 """
 
 from importlib import import_module

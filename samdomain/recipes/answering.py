@@ -43,8 +43,9 @@ def ask_true_boxes(
 
 def is_one_click(prompts: Prompts) -> bool:
     """Tell whether prompts have a single click each and nothing else."""
-    clicks = prompts.points if prompts.kinds == {"point"} else None
-    return clicks is not None and len(clicks) > 0 and all(len(one) == 1 for one in clicks)
+    if prompts.points is None or prompts.boxes is not None or prompts.masks is not None:
+        return False
+    return len(prompts) > 0 and all(len(clicks) == 1 for clicks in prompts.points)
 
 
 def score_images(score: Score, prediction: Prediction, batch: Batch) -> Float[Tensor, " n"]:

@@ -43,6 +43,8 @@ class MaskLoss(Values):
             logits: predicted masks.
             target: true masks, 0 to 1.
         """
+        if not len(logits):
+            return 0 * logits.sum()  # pooled, no pixel would be left to take a mean over
         scaled = self.slope * (logits.transpose(0, 1) - self.middle)  # (m, n, s, s)
         true = target.expand(scaled.shape)
         if self.pooled:

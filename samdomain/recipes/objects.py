@@ -45,19 +45,40 @@ def choose_objects(
     return Chosen(masks, images)
 
 
-Ask = Callable[[Prediction], Prompts | None]
-"""Make prompts from one answer an image; None where there is nothing to ask."""
+Ask = Callable[[Prediction, int], Prompts | None]
+"""Make prompts from one answer an image, up to so many each; None where there is nothing to ask."""
 
 
-def ask_for_masks(answer: Prediction) -> Prompts:
+def ask_for_masks(answer: Prediction, most: int) -> Prompts:  # noqa: ARG001 - one each
     """Hand back each image's logits as a mask prompt, also where they show nothing."""
     return predicted_masks(answer)
 
 
-def ask_for_objects(answer: Prediction) -> Prompts | None:
-    """Ask with a box around each part of what was found; nothing for empty images."""
+def ask_for_objects(answer: Prediction, most: int) -> Prompts | None:
+    """Ask with a box around each part of what was found; nothing for empty images.
+
+    Args:
+        answer: one answer an image.
+        most: parts of an image at most, those with the largest boxes: an untrained model's
+            answer is noise of thousands of parts.
+    """
     seen = found(answer).flatten(1).any(dim=1).nonzero()[:, 0].cpu()
-    return predicted_object_boxes(answer[seen]) if len(seen) else None
+    if not len(seen):
+        return None
+    return _largest(predicted_object_boxes(answer[seen]), most)
+
+
+def _largest(asked: Prompts, most: int) -> Prompts:
+    if asked.boxes is None:
+        return asked
+    images = asked.image_indices()
+    areas = (asked.boxes[:, 2:] - asked.boxes[:, :2]).prod(dim=1).cpu()
+    kept: list[Tensor] = []
+    for image in images.unique():
+        own = (images == image).nonzero()[:, 0]
+        kept.append(own[areas[own].argsort(descending=True, stable=True)[:most]].sort().values)
+    rows = torch.cat(kept)
+    return Prompts(boxes=asked.boxes[rows.to(asked.boxes.device)], images=images[rows])
 
 
 def united(objects: Prediction, before: Prediction) -> Prediction:

@@ -47,7 +47,9 @@ class Refinement(Values):
         first: weight of the answer to the null prompt, which the later ones rest on; the paper
             has none.
         boxes: weight of the answers to true boxes, which keep what the weights knew of them.
-        objects: true boxes of an image at most, chosen by chance.
+        objects: true boxes of an image at most in training, chosen by chance, and parts of its
+            answer, the largest.
+        most: parts of an image at most in inference; smaller ones are dropped as noise.
         jitter: share of the width or height by which a side of a true box moves, as one standard
             deviation.
         rate: learning rate.
@@ -65,6 +67,7 @@ class Refinement(Values):
     first: float = 1.0
     boxes: float = 1.0
     objects: int = 4
+    most: int = 64
     jitter: float = 0.05
     rate: float = 5e-4
     share: float = 1.0
@@ -80,7 +83,7 @@ class Refinement(Values):
         outputs = {"null": answers_to_images(null, batch)}
         answer = best_alternatives(null)
         for number in range(1, self.rounds + 1):
-            asked = _PRIORS[self.prior](answer)
+            asked = _PRIORS[self.prior](answer, self.objects)
             if asked is None:
                 break
             prediction = decode(sam, embedding, asked)
@@ -115,7 +118,7 @@ class Refinement(Values):
             answer: one answer an image, to the null prompt.
         """
         for _ in range(self.rounds):
-            asked = _PRIORS[self.prior](answer)
+            asked = _PRIORS[self.prior](answer, self.most)
             if asked is None:
                 break
             answer = united(decode(sam, embedding, asked), answer)

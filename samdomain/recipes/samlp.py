@@ -1,7 +1,7 @@
 """SamLP: low-rank updates make a SAM a detector, then teach it to mend its own answer."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -123,10 +123,17 @@ class SamLP(Values):
             boxes=0.0,
             rate=5e-4,
         )
-        plain = {"multimask": True, "boxes": 0.0, "rate": 5e-3}
+        plain = cls(
+            _both(rank=2),
+            _OFFICIAL_LOSS,
+            multimask=True,
+            boxes=0.0,
+            rate=5e-3,
+            refinement=None,
+        )
         return {
-            "paper": cls(_both(rank=4), DICE, refinement=paper, **plain),
-            "official": cls(_both(rank=2), _OFFICIAL_LOSS, refinement=None, **plain),
+            "paper": replace(plain, tuning=_both(rank=4), loss_of_masks=DICE, refinement=paper),
+            "official": plain,
             "recommended": cls(),
         }
 
@@ -188,5 +195,5 @@ def _both(rank: int) -> Tuning:
     return Tuning((LoRA(_ENCODER, rank), LoRA(_DECODER, rank)))
 
 
-def _within(part: str, parts: tuple[str, ...]) -> bool:
+def _within(part: str, parts: Sequence[str]) -> bool:
     return any(part == one or part.startswith(f"{one}.") for one in parts)

@@ -13,7 +13,7 @@ from samdomain.sam import Sam
 PLACES = ((8, 10, 34, 40), (20, 4, 50, 30), (14, 22, 44, 56), (4, 4, 28, 36))
 
 
-def toy_images(number: int = 4, side: int = 64) -> tuple[Tensor, Tensor]:
+def toy_images(number: int = 2, side: int = 64) -> tuple[Tensor, Tensor]:
     """Bright rectangles on dark noise, and their masks."""
     generator = torch.Generator().manual_seed(7)
     images = torch.rand((number, 3, side, side), generator=generator) * 60
@@ -27,7 +27,7 @@ def toy_images(number: int = 4, side: int = 64) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture
 def batch() -> Batch:
-    """Four images with one object each."""
+    """Two images with one object each."""
     images, masks = toy_images()
     return Batch(images, list(masks))
 

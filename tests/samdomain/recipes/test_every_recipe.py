@@ -24,10 +24,12 @@ def spec_knows(sam: Sam, recipe: Recipe) -> None:
 
 
 def test_a_short_fit_lowers_the_loss(sam: Sam, recipe: Recipe, batch: Batch, fit: Fit) -> None:
-    """Twenty steps on four images leave every stage better than it began."""
+    """Twenty steps leave every stage better than it began; heavy presets show it in six."""
+    steps = 20 if recipe == type(recipe)() else 6
+    one = Batch(batch.images[:1], batch.masks[:1])
     for stage in recipe.stages:
-        losses = fit(sam, stage, batch, 20)
-        assert sum(losses[-4:]) < sum(losses[:4])
+        losses = fit(sam, stage, one, steps)
+        assert sum(losses[-2:]) < sum(losses[:2])
 
 
 def test_each_is_a_recipe(recipe: Recipe) -> None:
@@ -95,7 +97,7 @@ def test_figures_are_shares(sam: Sam, recipe: Recipe, batch: Batch) -> None:
     figures = recipe.measure(sam.eval(), batch)
     assert recipe.monitor in figures
     for name, values in recipe.measure(sam, batch).items():
-        assert values.shape == (4,)
+        assert values.shape == (2,)
         assert ((values >= 0) & (values <= 1)).all()
         torch.testing.assert_close(values, figures[name], rtol=0, atol=0)
 
@@ -132,7 +134,7 @@ def test_batch_order_does_not_matter(sam: Sam, recipe: Recipe, batch: Batch) -> 
     """Images of a batch do not know one another: each has the answer that it has alone."""
     spec_knows(sam, recipe)
     sam.eval()
-    order = [2, 0, 3, 1]
+    order = [1, 0]
     turned = Batch(batch.images[order], [batch.masks[i] for i in order])
     figures, others = recipe.measure(sam, batch), recipe.measure(sam, turned)
     for name, values in figures.items():
@@ -164,5 +166,5 @@ def test_null_prompts_have_no_image_of_their_own(sam: Sam, recipe: Recipe, batch
             recipe.predict(sam, batch.images)
     else:
         embedding = encode(sam, batch.images)
-        assert recipe.predict(sam, batch.images).logits.shape == (4, 1, 64, 64)
-        assert len(recipe.answer(sam, embedding)) == 4
+        assert recipe.predict(sam, batch.images).logits.shape == (2, 1, 64, 64)
+        assert len(recipe.answer(sam, embedding)) == 2

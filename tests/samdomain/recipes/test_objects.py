@@ -33,16 +33,27 @@ def test_each_part_is_asked_for_by_its_box() -> None:
     """An image with two parts gives two boxes, an empty one gives none."""
     both = cells((slice(0, 2), slice(0, 2)), (slice(0, 0), slice(0, 0)))
     both[0, 8:10, 8:12] = True
-    asked = ask_for_objects(prediction(both, [0, 1]))
+    asked = ask_for_objects(prediction(both, [0, 1]), 8)
     assert asked is not None
     assert asked.boxes is not None
     assert asked.boxes.tolist() == [[0, 0, 8, 8], [32, 32, 48, 40]]
     assert asked.image_indices().tolist() == [0, 0]
 
 
+def test_the_largest_parts_are_asked_for() -> None:
+    """Of three parts in one image the two largest are kept, in their order."""
+    three = cells((slice(0, 2), slice(0, 2)))
+    three[0, 8, 8] = True
+    three[0, 12:16, 0:4] = True
+    asked = ask_for_objects(prediction(three, [0]), 2)
+    assert asked is not None
+    assert asked.boxes is not None
+    assert asked.boxes.tolist() == [[0, 0, 8, 8], [0, 48, 16, 64]]
+
+
 def test_nothing_found_asks_nothing() -> None:
     """There is no box to draw."""
-    assert ask_for_objects(prediction(cells((slice(0, 0), slice(0, 0))), [0])) is None
+    assert ask_for_objects(prediction(cells((slice(0, 0), slice(0, 0))), [0]), 8) is None
 
 
 def test_objects_unite_in_their_image() -> None:

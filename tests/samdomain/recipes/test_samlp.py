@@ -41,7 +41,7 @@ def test_without_rounds_it_is_the_plain_detector(sam: Sam, batch: Batch) -> None
     """No refinement, and one of no rounds, give the answer to the null prompt."""
     with torch.no_grad():
         embedding = encode(sam, batch.images)
-        null = decode(sam, embedding, Prompts.null(4)).low_res
+        null = decode(sam, embedding, Prompts.null(2)).low_res
         plain = SamLP(refinement=None).answer(sam, embedding).low_res
         assert SamLP().refinement is not None
         still = SamLP(refinement=replace(SamLP().refinement, rounds=0))
@@ -54,7 +54,7 @@ def test_boxes_are_rehearsed_in_both_stages(sam: Sam, batch: Batch) -> None:
     for stage in SamLP().stages:
         stage.adapt(sam)
         outputs = stage.forward(sam, batch)
-        assert len(outputs["boxes"].prediction) == 4
+        assert len(outputs["boxes"].prediction) == 2
         assert "boxes" in stage.loss(outputs, batch)
     for stage in preset("samlp", "paper").stages:
         assert "boxes" not in stage.forward(sam, batch)
