@@ -74,3 +74,9 @@ def test_listing_plugins_imports_none() -> None:
     """`domains()` reads entry points only."""
     code = "import sys, samdomain; samdomain.domains(); print(*sys.modules)"
     assert not set(python(code).split()) & set(DOMAIN_LIBRARIES)
+
+
+def test_the_command_imports_lightning_when_a_training_begins() -> None:
+    """The list of commands, and help for those that do not train, load no Lightning."""
+    code = "import sys, samdomain.cli, samdomain.training.verbs; print(*sys.modules)"
+    assert "lightning" not in python(code).split()
