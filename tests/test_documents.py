@@ -51,7 +51,11 @@ def test_readme_adapting_snippet_runs(tmp_path: Path) -> None:
     assert (tmp_path / "roofs" / "adapter_model.safetensors").exists()
 
 
-SHORT = {"01_scene_to_polygons": "192", "02_adapt_any_sam": "4"}
+SHORT = {
+    "01_scene_to_polygons": "192",
+    "02_adapt_any_sam": "4",
+    "03_a_scene_larger_than_memory": "4096",
+}
 
 
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
