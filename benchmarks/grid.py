@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from samdomain.whole_file import whole_file
+
 Cell = Callable[[], Mapping[str, Any]]
 RESULTS = Path(__file__).parent / "results"
 
@@ -31,9 +33,8 @@ def run_grid(name: str, cells: Mapping[str, Cell]) -> None:
         if path.exists() and not chosen:
             continue
         result = {**machine(), **cells[cell]()}
-        scratch = path.with_suffix(".part")
-        scratch.write_text(json.dumps(result, indent=2) + "\n")
-        scratch.replace(path)
+        with whole_file(path) as scratch:
+            scratch.write_text(json.dumps(result, indent=2) + "\n")
         print(cell, path.read_text())
 
 

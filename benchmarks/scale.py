@@ -3,24 +3,29 @@
     python benchmarks/scale.py [CELL ...]      as memory-32768; all that are missing by default
 
 memory-N: a scene of N x N pixels, a quarter of it with data, through a network that costs next to
-nothing, to probability.tif and mask.tif. polygons-N: N buildings with `polygonize`; reference-N
-the same with rasterio.features.shapes over the whole raster and a geopandas dissolve.
-workers-N: convolutions on N Dask workers of one thread each. kills: `polygonize` killed at ten
-random moments and resumed. Each cell runs in a process of its own, whose peak memory is noted,
-and is a file in benchmarks/results/scale; a cell that is there is not run again. Times are wall
-seconds of this machine, which others may be using (`load`); `cpu_s` counts this process alone, with
-the making of the data. Compare them with one another only.
+nothing, to probability.tif and mask.tif. empty-N: the same of a scene without data. polygons-N: N
+buildings with `polygonize`; reference-N the same with rasterio.features.shapes over the whole
+raster and a geopandas dissolve. workers-N: convolutions on N Dask workers of one thread each, over
+twelve blocks. big-N: a mosaic of N x N random bytes, which do not compress. kills-N: `polygonize`
+of N buildings killed three times while it plans, four times in its run and three times while it
+finishes. N may be any number, to try a cell in small.
+
+Inputs are made beforehand; each cell then runs in a process of its own. `peak_mb` is the highest
+sum of resident memory over its process tree, looked at every 20 ms, libraries included (Linux
+only); `cpu_s` is processor time of the tree; `load` is the machine's load before and `load_after`
+after, since others may be using it. Each cell is a file in benchmarks/results/scale; a cell that is
+there is not run again. Times are wall seconds of this machine: compare them with one another only.
 """
 
 import json
 import os
-import random
 import resource
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +34,13 @@ import geopandas as gpd
 import numpy as np
 import rasterio
 import shapely
-from affine import Affine
+from grid import run_grid
+from kills import kills
+from made_rasters import BLOCK, write_buildings, write_noise, write_nothing, write_sparse
+from memory import watch
+from numpy.typing import NDArray
 from rasterio.features import shapes
+from rasterio.windows import Window
 from toy_network import BoxMean, Convolutions
 
 from samdomain_geo import polygonize
@@ -39,60 +49,64 @@ from samdomain_geo.chips import Chips
 from samdomain_geo.cluster import Cluster
 from samdomain_geo.identity import Identity
 from samdomain_geo.in_process import InProcess
-from samdomain_geo.mosaic import write_mosaic
-from samdomain_geo.plan import Grid, Manifest, Tiling, now, software
+from samdomain_geo.mosaic import Layer, write_mosaic
+from samdomain_geo.plan import Block, Grid, Manifest, Tiling, now, software
 from samdomain_geo.probability import ProbabilityWork, mask_layer, probability_layer
 from samdomain_geo.raster import open_scene
 from samdomain_geo.run import Scheduler, run
 from samdomain_geo.stretch import Stretch
 
-RESULTS = Path(__file__).parent / "results" / "scale"
-BLOCK = 1024
-KILLS = 10
-CELL = 16  # pixels from one building to the next
-WALL = 4  # pixels that a wing of a building is wide
+CELLS = (
+    *(f"memory-{side}" for side in (4096, 8192, 16384, 32768)),
+    "empty-32768",
+    "polygons-250000",
+    "polygons-500000",
+    "reference-500000",
+    "workers-1",
+    "workers-2",
+    "kills-40000",
+    "big-66000",
+)
+BIG_TIFF = b"II+\0"
+
+Result = dict[str, Any]
 
 
 def main() -> None:
     """Measure the cells that are named, or all that are missing."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    cells: dict[str, Callable[[Path], dict[str, Any]]] = {
-        **{f"memory-{side}": partial(flow, side) for side in (4096, 8192, 16384, 32768)},
-        **{f"polygons-{count}": partial(polygons, count) for count in (250_000, 500_000)},
-        "reference-500000": partial(reference, 500_000),
-        **{f"workers-{count}": partial(workers, count) for count in (1, 2)},
-        "kills": kills,
-    }
     if sys.argv[1:2] == ["--inside"]:
-        with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(measured(cells[sys.argv[2]], Path(folder))))
+        name, folder = sys.argv[2:]
+        result = inside(name, Path(folder))
+        Path(folder, "result.json").write_text(json.dumps(result))
         return
-    for name in sys.argv[1:] or cells:
-        path = RESULTS / f"{name}.json"
-        if path.exists() and not sys.argv[1:]:
-            continue
-        command = [sys.executable, __file__, "--inside", name]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        result = json.loads(done.stdout.splitlines()[-1])
-        path.write_text(json.dumps(result, indent=2) + "\n")
-        print(name, path.read_text(), flush=True)
+    run_grid("scale", {name: partial(measured, name) for name in sys.argv[1:] or CELLS})
 
 
-def measured(cell: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
-    """Run a cell, and add the most memory that this process had, and the load of the machine."""
-    before = time.process_time()
-    result = cell(folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    cpu = round(time.process_time() - before, 1)
-    return {**result, "cpu_s": cpu, "peak_mb": peak, "load": round(os.getloadavg()[0], 1)}
+def measured(name: str) -> Result:
+    """Make the inputs of a cell, run it in a process of its own, and watch its memory."""
+    kind, number = name.split("-")
+    with tempfile.TemporaryDirectory() as folder:
+        make, _ = KINDS[kind]
+        make(Path(folder), int(number))
+        peak = watch([sys.executable, __file__, "--inside", name, folder])
+        result = json.loads(Path(folder, "result.json").read_text())
+    load = round(os.getloadavg()[0], 1)
+    return {**result, "peak_mb": round(peak / 1e6), "load_after": load}
 
 
-def flow(side: int, folder: Path) -> dict[str, Any]:
-    """Run a sparse scene through a network that costs next to nothing."""
-    scene = folder / "scene.tif"
-    write_sparse(scene, side)
+def inside(name: str, folder: Path) -> Result:
+    """Run a cell, and count its processor time."""
+    kind, number = name.split("-")
+    _, cell = KINDS[kind]
+    result = cell(folder, int(number))
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return {**result, "cpu_s": round(sum(one.ru_utime + one.ru_stime for one in usage), 1)}
+
+
+def flow(folder: Path, side: int) -> Result:
+    """Run a scene through a network that costs next to nothing."""
     start = time.perf_counter()
-    store, work = prepare(scene, folder, 1, BoxMean)
+    store, work = prepare(folder, 1, BoxMean)
     steps = run(store, work, InProcess())
     ran = time.perf_counter()
     write_mosaic(store, probability_layer(["bright"]), folder / "probability.tif", {})
@@ -108,17 +122,22 @@ def flow(side: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def polygons(count: int, folder: Path) -> dict[str, Any]:
+def polygons(folder: Path, count: int) -> Result:
     """Turn a raster of buildings into polygons."""
-    write_buildings(folder / "mask.tif", count)
     start = time.perf_counter()
     result = polygonize(folder / "mask.tif", out=folder / "p.gpkg")
-    return {"polygons": result.count, "seconds": round(time.perf_counter() - start, 1)}
+    told = result.summary()
+    return {
+        "buildings": count,
+        "polygons": told["polygons"],
+        "seconds": round(time.perf_counter() - start, 1),
+        "stages": told["seconds"],
+        "steps": told["steps"],
+    }
 
 
-def reference(count: int, folder: Path) -> dict[str, Any]:
+def reference(folder: Path, count: int) -> Result:
     """Do the same as one would without an engine; areas are left out, in its favour."""
-    write_buildings(folder / "mask.tif", count)
     start = time.perf_counter()
     with rasterio.open(folder / "mask.tif") as dataset:
         values = dataset.read(1)
@@ -131,17 +150,16 @@ def reference(count: int, folder: Path) -> dict[str, Any]:
     seconds["dissolve"] = time.perf_counter() - start - seconds["shapes"]
     whole.to_file(folder / "p.gpkg")
     return {
+        "buildings": count,
         "polygons": len(whole),
         **{f"{name}_s": round(value, 1) for name, value in seconds.items()},
         "seconds": round(time.perf_counter() - start, 1),
     }
 
 
-def workers(count: int, folder: Path) -> dict[str, Any]:
+def workers(folder: Path, count: int) -> Result:
     """Run convolutions over twelve blocks on Dask workers of one thread each."""
-    scene = folder / "scene.tif"
-    write_noise(scene, 4096, 3072)
-    store, work = prepare(scene, folder, 3, Convolutions, 1024)
+    store, work = prepare(folder, 3, Convolutions)
     clocked = Clocked(Cluster(workers=count))
     start = time.perf_counter()
     steps = run(store, work, clocked)
@@ -169,49 +187,68 @@ class Clocked:
         return {"start_s": round(began - start, 1), "blocks_s": round(ended - began, 1)}
 
 
-def kills(folder: Path) -> dict[str, Any]:
-    """Kill `polygonize` at random moments, resume it, and compare the bytes."""
-    write_buildings(folder / "mask.tif", 40_000)
-    os.environ["SOURCE_DATE_EPOCH"] = "1000000000"
+def big(folder: Path, side: int) -> Result:
+    """Write a mosaic that does not compress, and read some of it again."""
+    manifest = plan(folder / "scene.tif", 2048)
+    store = claim_store(folder / "blocks", manifest, resume=False)
     start = time.perf_counter()
-    subprocess.run(command(folder, "whole"), check=True, stdout=subprocess.DEVNULL)
-    usual = time.perf_counter() - start
-    expected = (folder / "whole.gpkg").read_bytes()
-    chance = random.Random(5)
-    trials = [killed(folder, f"k{n}", chance.uniform(0.3, 1.0) * usual) for n in range(KILLS)]
-    equal = [(folder / f"k{n}.gpkg").read_bytes() == expected for n in range(KILLS)]
-    left = [path.name for path in folder.iterdir() if "blocks" in path.name]
-    return {"kills": trials, "equal": sum(equal), "of": KILLS, "left_behind": left}
+    run(store, Noise(), InProcess())
+    ran = time.perf_counter()
+    layer = Layer(lambda _, arrays: arrays["noise"], "uint8", 255, ("noise",))
+    write_mosaic(store, layer, folder / "big.tif", {})
+    end = time.perf_counter()
+    chosen = [manifest.block(index) for index in {0, len(manifest) // 2, len(manifest) - 1}]
+    with rasterio.open(folder / "big.tif") as dataset:
+        same = [(dataset.read(window=b.window) == noise(b)).all() for b in chosen]
+    with (folder / "big.tif").open("rb") as file:
+        head = file.read(4)
+    return {
+        "side": side,
+        "bytes": (folder / "big.tif").stat().st_size,
+        "big_tiff": head == BIG_TIFF,
+        "blocks_equal": f"{sum(same)} of {len(chosen)} looked at",
+        "run_s": round(ran - start, 1),
+        "mosaic_s": round(end - ran, 1),
+    }
 
 
-def killed(folder: Path, name: str, after: float) -> str:
-    """Kill a run after some seconds, tell where it was, and run it to its end."""
-    process = subprocess.Popen(command(folder, name), stdout=subprocess.DEVNULL)
-    time.sleep(after)
-    process.kill()
-    process.wait()
-    blocks = folder / f"{name}.gpkg.blocks"
-    place = "before or after the work"
-    if blocks.exists():
-        place = f"in run, {len(list(blocks.glob('*.block')))} blocks done"
-        place = "in finish" if (blocks / "finish").exists() else place
-    subprocess.run([*command(folder, name), "--resume"], check=True, stdout=subprocess.DEVNULL)
-    return f"{after:.2f} s: {place}"
+@dataclass(frozen=True)
+class Noise:
+    """Work that looks at nothing and makes bytes that do not compress."""
+
+    @contextmanager
+    def open(self, manifest: Manifest) -> Iterator["Noise"]:  # noqa: ARG002 - a Work
+        """Open nothing."""
+        yield self
+
+    def read(self, block: Block) -> Window:
+        """Read nothing."""
+        return block.window
+
+    def compute(self, block: Block, source: Window) -> Mapping[str, NDArray[Any]]:  # noqa: ARG002
+        """Return the block's bytes."""
+        return {"noise": noise(block)}
 
 
-def command(folder: Path, name: str) -> list[str]:
-    """Return the command that makes polygons of the mask."""
-    out = str(folder / f"{name}.gpkg")
-    words = ["polygonize", str(folder / "mask.tif"), "--out", out, "--block", "512", "--quiet"]
-    return [sys.executable, "-m", "samdomain", *words]
+def noise(block: Block) -> NDArray[np.uint8]:
+    """Return the random bytes (1, rows, columns) of a block; always the same, and no nodata."""
+    shape = 1, round(block.window.height), round(block.window.width)
+    return np.random.default_rng(block.index).integers(0, 255, shape, dtype=np.uint8)
 
 
-def prepare(
-    scene: Path, folder: Path, bands: int, network: Any, block: int = BLOCK
-) -> tuple[BlockStore, ProbabilityWork]:
+def prepare(folder: Path, bands: int, network: Any) -> tuple[BlockStore, ProbabilityWork]:
     """Plan a run of a network over a scene."""
+    manifest = plan(folder / "scene.tif", BLOCK)
+    as_is = Stretch((0.0,) * bands, (255.0,) * bands)
+    chosen = tuple(range(1, bands + 1))
+    work = ProbabilityWork(network, chosen, as_is, (0.0,) * bands, Chips(512, 64, 8))
+    return claim_store(folder / "blocks", manifest, resume=False), work
+
+
+def plan(scene: Path, block: int) -> Manifest:
+    """Plan blocks over a scene, with one thread for the network."""
     with open_scene(scene) as opened:
-        manifest = Manifest(
+        return Manifest(
             verb="benchmark",
             scene=Identity.of(scene, opened.dataset.files),
             grid=Grid.of(opened),
@@ -220,61 +257,22 @@ def prepare(
             date=now(),
             versions=software(),
         )
-    as_is = Stretch((0.0,) * bands, (255.0,) * bands)
-    chosen = tuple(range(1, bands + 1))
-    work = ProbabilityWork(network, chosen, as_is, (0.0,) * bands, Chips(512, 64, 8))
-    return claim_store(folder / "blocks", manifest, resume=False), work
 
 
-def write_sparse(path: Path, side: int) -> None:
-    """Write a scene of which every fourth block has data: hills of brightness."""
-    rows, columns = np.mgrid[:BLOCK, :BLOCK] / 40
-    hills = (128 + 120 * np.sin(rows) * np.sin(columns)).astype(np.uint8)
-    with rasterio.open(path, "w", **profile(side, side, 1), nodata=0) as target:
-        for top in range(0, side, 2 * BLOCK):
-            for left in range(0, side, 2 * BLOCK):
-                target.write(hills, 1, window=rasterio.windows.Window(left, top, BLOCK, BLOCK))
+def made(name: str, write: Callable[..., None], *given: int) -> Callable[[Path, int], None]:
+    """Return what makes the input of a kind of cell; its number is the last argument."""
+    return lambda folder, number: write(folder / name, *(given or (number,)))
 
 
-def write_noise(path: Path, rows: int, columns: int) -> None:
-    """Write a scene of random brightness in three bands."""
-    values = np.random.default_rng(0).integers(0, 256, (3, rows, columns), dtype=np.uint8)
-    with rasterio.open(path, "w", **profile(rows, columns, 3)) as target:
-        target.write(values)
-
-
-def write_buildings(path: Path, count: int) -> None:
-    """Write about as many L-shaped buildings of random sizes, in rows."""
-    across = round(count**0.5)
-    rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:CELL, :CELL]
-    height, width = rng.integers(6, CELL, (2, across, across))
-    with rasterio.open(path, "w", **profile(across * CELL, across * CELL, 1)) as target:
-        for row in range(across):
-            tall, wide = height[row][:, None, None], width[row][:, None, None]
-            wall = (rows < tall) & (columns < wide) & ((rows < WALL) | (columns < WALL))
-            strip = wall.transpose(1, 0, 2).reshape(CELL, across * CELL)
-            window = rasterio.windows.Window(0, row * CELL, across * CELL, CELL)
-            target.write(strip.astype(np.uint8), 1, window=window)
-
-
-def profile(rows: int, columns: int, count: int) -> dict[str, Any]:
-    """Return what rasterio is told of a scene of 0.5 m pixels."""
-    return {
-        "driver": "GTiff",
-        "width": columns,
-        "height": rows,
-        "count": count,
-        "dtype": "uint8",
-        "crs": "EPSG:32636",
-        "transform": Affine(0.5, 0, 500_000, 0, -0.5, 30_000),
-        "tiled": True,
-        "blockxsize": 512,
-        "blockysize": 512,
-        "compress": "DEFLATE",
-        "zlevel": 1,
-        "sparse_ok": True,
-    }
+KINDS: dict[str, tuple[Callable[[Path, int], None], Callable[[Path, int], Result]]] = {
+    "memory": (made("scene.tif", write_sparse), flow),
+    "empty": (made("scene.tif", write_nothing), flow),
+    "polygons": (made("mask.tif", write_buildings), polygons),
+    "reference": (made("mask.tif", write_buildings), reference),
+    "workers": (made("scene.tif", write_noise, 4096, 3072), workers),
+    "big": (made("scene.tif", write_nothing), big),
+    "kills": (made("mask.tif", write_buildings), lambda folder, _: kills(folder)),
+}
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`; `injection
 adaptation keeps to) with `lora`, `adapters`, `prompt_tokens`, `spectral` and `bands`; `latent`,
 `policies` (what trains), `losses`, `metrics`, `prompting` (prompts from masks, and a SAM that
 prompts itself), `cache` (features of the frozen part), `recipes` (one file a paper: what trains,
-what it learns, how it answers), `adapter_file`; `modules`, `parts`, `views`, `door` (where plugins
-come in), `testing` (contracts), `cli`. Fields live in plugins:
-`samdomain_geo` for remote sensing, `samdomain_med` for medical images.
+what it learns, how it answers), `adapter_file`, `training` (Lightning around a recipe); `modules`,
+`parts`, `views`, `json_values` and `whole_file` (what is read and written), `door` (where plugins
+come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for remote sensing,
+`samdomain_med` for medical images.
 """
 
 from importlib import import_module

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from samdomain.errors import InjectionError
+from samdomain.errors import InjectionError, InputError
 from samdomain.injection import Injected, InjectedModule, Injection
 from samdomain.modules import convolution_with, grown, match
 from samdomain.sam import Sam, SamSpec
@@ -103,12 +103,11 @@ class Bands(Injection):
                 f"a {type(sam.image_encoder).__name__} reads the base's channels itself: add the "
                 "bands first, then the rest"
             )
-        if len(self.rgb) != sam.spec.input_channels:
-            raise InjectionError(
-                f"rgb names {len(self.rgb)} bands, but {sam.spec.name!r} takes "
-                f"{sam.spec.input_channels} channels: name one for each"
-            )
-        stem = match(sam, ["image_encoder.patch_embed.*"], nn.Conv2d)
+        self._check_base(sam.spec)
+        try:
+            stem = match(sam, ["image_encoder.patch_embed.*"], nn.Conv2d)
+        except InputError as error:
+            raise InjectionError(str(error)) from error
         name, convolution = next(iter(stem.items()))
         if isinstance(convolution, InjectedModule):
             return {name: convolution}  # taken: `inject` refuses it by name
@@ -119,7 +118,12 @@ class Bands(Injection):
         return {name: new}
 
     def adapted_spec(self, spec: SamSpec) -> SamSpec:
-        """Return the spec with all bands."""
+        """Return the spec with all bands.
+
+        Raises:
+            InjectionError: the base takes another number of channels than `rgb` names.
+        """
+        self._check_base(spec)
         return replace(
             spec,
             input_channels=self.in_channels,
@@ -127,6 +131,13 @@ class Bands(Injection):
             pixel_std=self._statistics(spec.pixel_std, self.added_std),
             range_channels=self._ranges(spec),
         )
+
+    def _check_base(self, spec: SamSpec) -> None:
+        if len(self.rgb) != spec.input_channels:
+            raise InjectionError(
+                f"rgb names {len(self.rgb)} bands, but {spec.name!r} takes "
+                f"{spec.input_channels} channels: name one for each"
+            )
 
     def _statistics(
         self, known: tuple[float, ...], added: tuple[float, ...] | None

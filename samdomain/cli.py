@@ -18,6 +18,7 @@ from samdomain.adapter_file.verbs import list_adapters, merge_adapter, show_adap
 from samdomain.doctor import doctor
 from samdomain.door import Report, Verb, domain, domains, packages
 from samdomain.errors import InputError, SamDomainError
+from samdomain.training.verbs import VERBS as TRAINING
 from samdomain.weights.verbs import fetch_weights, list_weights, verify_weights
 
 MAIN_DOMAIN = "geo"
@@ -27,6 +28,13 @@ INTERRUPTED = 3
 BUG = 1
 
 Verbs = Mapping[str, "Verb | Verbs"]
+
+_COMMON = {
+    "json": (("--json",), "Print the result as JSON."),
+    "quiet": (("-q", "--quiet"), "Tell only of errors."),
+    "verbose": (("-v", "--verbose"), "Tell of every step."),
+}
+"""Flags of every command."""
 
 _CORE: Verbs = {
     "doctor": doctor,
@@ -47,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _configure_logging(flags)
         report = verb(**flags["arguments"])
         _print(report, as_json=flags["json"])
+        return getattr(report, "exit_code", 0)
     except SamDomainError as error:
         return _fail(str(error), error.exit_code)
     except ArgumentError as error:
@@ -56,7 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:  # noqa: BLE001 - the last line of defence; the traceback is shown
         traceback.print_exc()
         return _fail("this is a bug in samdomain: please report the lines above", BUG)
-    return 0
 
 
 def _fail(message: str, code: int) -> int:
@@ -65,9 +73,11 @@ def _fail(message: str, code: int) -> int:
 
 
 def _parse(words: list[str]) -> tuple[Verb, dict[str, Any]]:
+    if words and words[0] in TRAINING:
+        return TRAINING[words[0]], _left_whole(words[1:])
     verbs = {**_CORE, **_domain_verbs(words)}
     parser = ArgumentParser(prog="samdomain", exit_on_error=False)
-    _add_verbs(parser, verbs)
+    _add_verbs(parser, verbs, TRAINING)
     parser.add_argument("--version", action="version", version=f"samdomain {__version__}")
     chosen: Any = verbs
     found = parser.parse_args(words)
@@ -82,10 +92,17 @@ def _split(found: Namespace) -> dict[str, Any]:
     return {"arguments": {name: found[name] for name in vars(found)}, **common}
 
 
+def _left_whole(words: list[str]) -> dict[str, Any]:
+    """Take the flags of every command out; the rest is for LightningCLI to read."""
+    common = {name: not set(flags).isdisjoint(words) for name, (flags, _) in _COMMON.items()}
+    taken = {flag for flags, _ in _COMMON.values() for flag in flags}
+    return {"arguments": {"words": [word for word in words if word not in taken]}, **common}
+
+
 def _domain_verbs(words: list[str]) -> Verbs:
     """Load only the domains that the command can need: to load one takes seconds."""
     first = next((word for word in words if not word.startswith("-")), None)
-    if first in _CORE or "--version" in words:
+    if first in _CORE or first in TRAINING or "--version" in words:
         return {}
     if first in domains() and first != MAIN_DOMAIN:
         own = domain(first).verbs()
@@ -105,8 +122,13 @@ def _domain_verbs(words: list[str]) -> Verbs:
     return verbs
 
 
-def _add_verbs(parser: ArgumentParser, verbs: Verbs) -> None:
+def _add_verbs(
+    parser: ArgumentParser, verbs: Verbs, whole: Mapping[str, Verb] | None = None
+) -> None:
     commands = parser.add_subcommands(required=True, dest="verb", metavar="VERB")
+    for name, verb in (whole or {}).items():
+        # For the list of commands only: these read their own words.
+        commands.add_subcommand(name, ArgumentParser(), help=_first_line(verb))
     for name, verb in verbs.items():
         if isinstance(verb, Mapping):
             group = ArgumentParser(exit_on_error=False)
@@ -125,9 +147,8 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     parser.add_function_arguments(verb, as_group=False, as_positional=True, skip={*options})
     parser.add_function_arguments(verb, as_group=False, skip={*positional, *switches})
     _add_switches(parser, verb, switches)
-    parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
-    parser.add_argument("-q", "--quiet", action="store_true", help="Tell only of errors.")
-    parser.add_argument("-v", "--verbose", action="store_true", help="Tell of every step.")
+    for flags, told in _COMMON.values():
+        parser.add_argument(*flags, action="store_true", help=told)
     _spell_with_dashes(parser)
     # argparse takes -9999 for a value, but -3.4e38 and -20:5 for flags.
     parser._negative_number_matcher = re.compile(r"-\.?\d")  # noqa: SLF001 - no public door
@@ -146,7 +167,7 @@ def _spell_with_dashes(parser: ArgumentParser) -> None:
     for flag, action in list(parser._option_string_actions.items()):  # noqa: SLF001 - no public door
         if "_" in flag:
             dashed = flag.replace("_", "-")
-            parser._option_string_actions[dashed] = action  # noqa: SLF001
+            parser._option_string_actions[dashed] = action  # noqa: SLF001 - no public door
             action.option_strings = [dashed if o == flag else o for o in action.option_strings]
 
 

@@ -1,13 +1,15 @@
 """What an injection is: a change to a SAM, stated as a value, that leaves a record."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from samdomain.errors import InjectionError, MergeError
+from samdomain.json_values import check_values
 from samdomain.modules import freeze, swap
 from samdomain.sam import Sam, SamSpec
 
@@ -62,7 +64,9 @@ class Injection(ABC):
 
         Raises:
             InjectionError: a field is unknown, or a value cannot be used.
+            InputError: a value is of another type.
         """
+        check_values(cls, values)
         given = {name: value for name, value in values.items() if name != "kind"}
         known = {field.name for field in fields(cls)}
         if unknown := given.keys() - known:
@@ -143,6 +147,29 @@ def inject(sam: Sam, injection: Injection) -> Injected:
     setattr(sam, _RECORD, (*injections(sam), record))
     sam.spec = injection.adapted_spec(sam.spec)
     return record
+
+
+@contextmanager
+def undone_on_error(sam: Sam) -> Iterator[None]:
+    """Take injections out of a model again where the block that put them in raises.
+
+    Modules, what trains, spec and record are as before; values of parameters are not looked at.
+    """
+    modules = dict(sam.named_modules())
+    trains = [(one, one.requires_grad) for one in sam.parameters()]
+    spec, records = sam.spec, injections(sam)
+    try:
+        yield
+    except BaseException:
+        fresh = injections(sam)[len(records) :]
+        # The last in stands around what came before it.
+        for name in (name for record in reversed(fresh) for name in record.modules):
+            swap(sam, name, modules[name])
+        for one, flag in trains:
+            one.requires_grad_(flag)
+        sam.spec = spec
+        setattr(sam, _RECORD, records)
+        raise
 
 
 def injections(sam: nn.Module) -> tuple[Injected, ...]:

@@ -70,7 +70,7 @@ def find_layers(
     if not found:
         raise InjectionError(
             f"part {part!r} matches no layer of this model: allowed are {', '.join(LAYERS)}, or a "
-            f"pattern over the names of its layers, as {next(iter(layers))!r}"
+            f"pattern over the names of its {len(layers)} layers, as {next(iter(layers), '*')!r}"
         )
     if last is None:
         return found

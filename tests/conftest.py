@@ -1,14 +1,15 @@
 """Fixtures that every test may use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
 import jaxtyping
 import pytest
 import torch
 
+from samdomain.injection import Injection
 from samdomain.sam import Sam
-from samdomain.testing import tiny_sam
+from samdomain.testing import move_trained, tiny_sam
 from samdomain.weights import REGISTRY, load_sam
 
 # A plugin's tests run where its extra is installed.
@@ -38,6 +39,19 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 def tiny() -> Sam:
     """A SAM that runs in milliseconds; shared, so no test may change it."""
     return tiny_sam()
+
+
+@pytest.fixture
+def trained() -> Callable[..., Sam]:
+    """Make a tiny SAM with injections that hold random values, as training would leave them."""
+
+    def make(*injections: Injection, seed: int = 1) -> Sam:
+        sam = tiny_sam()
+        for injection in injections:
+            injection(sam)
+        return move_trained(sam, seed=seed)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,25 @@ def test_models_need_no_domain_library() -> None:
     assert not set(python(code).split()) & set(DOMAIN_LIBRARIES)
 
 
+def test_commands_load_no_trainers() -> None:
+    """The command, its help and what runs models leave alone what takes seconds to import."""
+    code = (
+        "import contextlib, sys\n"
+        "import samdomain.acceleration, samdomain.adapter_file\n"
+        "from samdomain.cli import main\n"
+        "with contextlib.redirect_stdout(sys.stderr):\n"
+        "    main(['doctor'])\n"
+        "    main(['adapter', 'list'])\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        main(['--help'])\n"
+        "print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", code]  # warnings are the plugins' own affair here
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "samdomain.cli" in loaded
+    assert not set(loaded) & {"peft", "transformers", "lightning"}
+
+
 def test_import_costs_little_more_than_torch() -> None:
     """`import samdomain` with its types takes at most 1.5 times `import torch`."""
     timed = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
@@ -55,3 +74,9 @@ def test_listing_plugins_imports_none() -> None:
     """`domains()` reads entry points only."""
     code = "import sys, samdomain; samdomain.domains(); print(*sys.modules)"
     assert not set(python(code).split()) & set(DOMAIN_LIBRARIES)
+
+
+def test_the_command_imports_lightning_when_a_training_begins() -> None:
+    """The list of commands, and help for those that do not train, load no Lightning."""
+    code = "import sys, samdomain.cli, samdomain.training.verbs; print(*sys.modules)"
+    assert "lightning" not in python(code).split()

@@ -61,7 +61,11 @@ def test_readme_recipe_snippet_runs(tmp_path: Path) -> None:
     assert run(tmp_path, "-c", f"{inputs}\n{recipe}\nprint(mask.shape)") == "torch.Size([64, 64])\n"
 
 
-SHORT = {"01_scene_to_polygons": "192", "02_adapt_any_sam": "4"}
+SHORT = {
+    "01_scene_to_polygons": "192",
+    "02_adapt_any_sam": "4",
+    "03_a_scene_larger_than_memory": "4096",
+}
 
 
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)

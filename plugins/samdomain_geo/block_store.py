@@ -1,9 +1,9 @@
 """Keep the blocks of a run on disk, so that a run can stop anywhere and go on."""
 
+import errno
 import gzip
 import os
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from samdomain.errors import InputError, StoppedError
+from samdomain.errors import InputError, SamDomainError, StoppedError
+from samdomain.whole_file import whole_file
 from samdomain_geo.output import is_full
 from samdomain_geo.plan import Manifest
 
@@ -55,17 +56,13 @@ class BlockStore:
         """
         content = gzip.compress(save(dict(arrays)), _LEVEL, mtime=0)
         try:
-            _write_whole(self._path(index), content)
+            with whole_file(self._path(index), durable=True) as scratch:
+                scratch.write_bytes(content)
         except FileNotFoundError as error:
-            raise StoppedError(
-                f"{self.folder} is gone: another process has finished the work"
-            ) from error
+            raise _gone(self.folder) from error
         except OSError as error:
             if is_full(self.folder, error):
-                raise StoppedError(
-                    f"the disk of {self.folder} is full; finished blocks are kept: free space "
-                    "and run again with --resume"
-                ) from error
+                raise _full(self.folder) from error
             raise
 
     def read(self, index: int) -> dict[str, NDArray[np.generic]]:
@@ -109,20 +106,36 @@ class BlockStore:
 
     def remove(self) -> None:
         """Remove the folder; it is gone at once, and what is left of it with the next claim."""
-        clear_ended(self.folder)
-        self.folder.rename(_ended(self.folder))
-        clear_ended(self.folder)
+        remove_store(self.folder)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes on this machine from finishing or removing the folder meanwhile.
+        """Keep other processes on this machine from finishing the work meanwhile.
 
         Raises:
             InputError: another process is at it.
+            StoppedError: another process has finished it.
         """
-        with (self.folder / _LOCK).open("w") as file:
-            _lock(file.fileno(), self.folder)
+        with _locked(self.folder):
+            if not (self.folder / _MANIFEST).exists():
+                raise _gone(self.folder)
             yield
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Tell of a disk that fills up meanwhile, and that finished blocks are kept.
+
+        Raises:
+            StoppedError: it did.
+        """
+        try:
+            yield
+        except SamDomainError:
+            raise
+        except Exception as error:
+            if is_full(self.folder, error):
+                raise _full(self.folder) from error
+            raise
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index:07d}{_SUFFIX}"
@@ -137,7 +150,13 @@ def open_store(folder: Path) -> BlockStore:
     path = folder / _MANIFEST
     if not path.is_file():
         raise InputError(f"{folder} holds no work to go on with: it has no {_MANIFEST}")
-    return BlockStore(folder, Manifest.from_json(path.read_text(encoding="utf-8")))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        text = ""  # damaged, as below
+    return BlockStore(folder, Manifest.from_json(text))
 
 
 def claim_store(folder: Path, manifest: Manifest, *, resume: bool) -> BlockStore:
@@ -151,14 +170,18 @@ def claim_store(folder: Path, manifest: Manifest, *, resume: bool) -> BlockStore
         resume: go on with earlier work; the manifest that began it stays, with its date.
 
     Raises:
-        InputError: there is earlier work and `resume` is false, or it would not fit together
-            with blocks of the manifest.
+        InputError: the folder cannot be written or holds other things; there is earlier work
+            and `resume` is false, or it would not fit together with blocks of the manifest.
+        StoppedError: the disk is full.
     """
     clear_ended(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _refuse_foreign(folder)
         began = _create_whole(folder / _MANIFEST, manifest.to_json().encode())
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _full(folder) from error
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
     store = open_store(folder)
     if began:
@@ -175,6 +198,23 @@ def claim_store(folder: Path, manifest: Manifest, *, resume: bool) -> BlockStore
     return store
 
 
+def remove_store(folder: Path) -> None:
+    """Remove a folder of blocks, whatever state it is in.
+
+    Raises:
+        InputError: it cannot be removed, or holds what is not ours to remove.
+    """
+    try:
+        _refuse_foreign(folder)
+        clear_ended(folder)
+        folder.rename(_ended(folder))
+    except FileNotFoundError:  # another process was faster
+        return
+    except OSError as error:
+        raise InputError(f"{folder} cannot be removed: {error.strerror}") from error
+    clear_ended(folder)
+
+
 def clear_ended(folder: Path) -> None:
     """Remove what a process that was killed while it removed the folder left of it."""
     shutil.rmtree(_ended(folder), ignore_errors=True)
@@ -182,18 +222,6 @@ def clear_ended(folder: Path) -> None:
 
 def _ended(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.ended")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # a name must not outlive its content in a power cut
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _create_whole(path: Path, content: bytes) -> bool:
@@ -213,13 +241,40 @@ def _create_whole(path: Path, content: bytes) -> bool:
     return True
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     try:
         import fcntl  # noqa: PLC0415 - Windows has none, and there nobody is kept out
     except ModuleNotFoundError:
+        yield
         return
     try:
-        # The system lets go of it when the process ends, however it ends.
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(f"another process is at work in {folder}: let it finish") from error
+        file = (folder / _LOCK).open("w")
+    except FileNotFoundError as error:
+        raise _gone(folder) from error
+    with file:
+        try:
+            # The system lets go of it when the process ends, however it ends.
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another process is at work in {folder}: let it finish") from error
+        yield
+
+
+def _refuse_foreign(folder: Path) -> None:
+    # A process that was killed while it began leaves hidden parts at most.
+    if not (folder / _MANIFEST).exists() and any(
+        not path.name.startswith(".") for path in folder.iterdir()
+    ):
+        raise InputError(f"{folder} holds other things: move it, since finished work removes it")
+
+
+def _gone(folder: Path) -> StoppedError:
+    return StoppedError(f"{folder} is gone: another process has finished the work")
+
+
+def _full(folder: Path) -> StoppedError:
+    return StoppedError(
+        f"the disk of {folder} is full; finished blocks are kept: free space and run again with "
+        "--resume"
+    )

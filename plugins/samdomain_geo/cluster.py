@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,12 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 
+logger = logging.getLogger(__name__)
+
+# Seconds that a scheduler has to answer; Dask's own 30 are long to wait for a typing error.
+_PATIENCE = 5
+
+
 class _StationPlugin(WorkerPlugin):
     """Set up a station in each worker, once: a model is never pickled into tasks."""
 
@@ -34,7 +41,7 @@ class _StationPlugin(WorkerPlugin):
         store = open_store(self._folder)
         self.station: Station = self._open.enter_context(open_station(self._work, store))
 
-    def teardown(self, worker: Worker) -> None:  # noqa: ARG002
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002 - as Dask calls it
         """Close the scene."""
         self._open.close()
 
@@ -58,7 +65,7 @@ class Cluster:
 
         Raises:
             InputError: no scheduler answers at the address.
-            StoppedError: the same block lost several workers.
+            StoppedError: the same block lost several workers, or the scheduler is lost.
         """
         plugin = _StationPlugin(work, store.folder.absolute())
         with self._client() as client:
@@ -66,14 +73,21 @@ class Cluster:
             try:
                 steps = client.map(_do, indices, station=plugin.name, pure=False, retries=0)
                 for _, lap in as_completed(steps, with_results=True):
+                    if isinstance(lap, CancelledError):  # given in place of a result, not raised
+                        raise lap
                     yield lap
             except KilledWorker as error:
                 raise StoppedError(
                     "a block lost several workers, likely for want of memory; finished blocks are "
                     "kept: run again with --resume, on fewer or larger workers"
                 ) from error
+            except CancelledError as error:
+                raise StoppedError(
+                    "the Dask scheduler is gone; finished blocks are kept: run again with --resume"
+                ) from error
             finally:
-                client.unregister_worker_plugin(plugin.name)
+                with suppress(OSError):  # where it is gone there is nothing to take back
+                    client.unregister_worker_plugin(plugin.name)
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
@@ -90,11 +104,28 @@ class Cluster:
                 yield client
             return
         try:
-            client = Client(self.address)
+            client = Client(self.address, timeout=_PATIENCE)
         except (OSError, ValueError) as error:
-            raise InputError(f"no Dask scheduler answers at {self.address}") from error
-        with client:
+            raise InputError(
+                f"no Dask scheduler answers at {self.address}: give --scheduler the address that "
+                "dask scheduler prints, as tcp://host:8786"
+            ) from error
+        with client, _quiet():
+            if not client.scheduler_info()["workers"]:
+                logger.warning("the scheduler at %s has no workers yet: waiting", self.address)
             yield client
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask from telling that the scheduler is lost: we do."""
+    speaker = logging.getLogger("distributed.client")
+    before = speaker.level
+    speaker.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        speaker.setLevel(before)
 
 
 def _do(index: int, station: str) -> dict[str, float]:

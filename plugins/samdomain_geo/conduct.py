@@ -10,8 +10,14 @@ import torch
 
 from samdomain.door import Facts
 from samdomain.errors import InputError
-from samdomain_geo.block_store import BlockStore, claim_store, clear_ended, open_store
-from samdomain_geo.estimate import estimate
+from samdomain_geo.block_store import (
+    BlockStore,
+    claim_store,
+    clear_ended,
+    open_store,
+    remove_store,
+)
+from samdomain_geo.estimate import Draft, estimate
 from samdomain_geo.output import refuse_existing
 from samdomain_geo.plan import Manifest
 from samdomain_geo.run import Part, run
@@ -91,6 +97,8 @@ class Conduct:
         scheduler_for(self.workers, self.scheduler)
         if self.threads is not None and self.threads < 1:
             raise InputError(f"--threads is {self.threads}: give 1 or more")
+        _refuse_both("--dry-run tells of the whole run, --part does some", self.dry_run, self.part)
+        _refuse_both("--resume keeps work, --overwrite drops it", self.resume, self.overwrite)
 
     def ended(self, place: Place) -> Facts | None:
         """Look, before any work, at what an earlier run has left.
@@ -123,6 +131,7 @@ class Conduct:
         manifest: Manifest,
         work: Work,
         finish: Callable[[BlockStore, Mapping[str, float]], Result],
+        draft: Draft | None = None,
     ) -> Result | Facts:
         """Do the blocks of a manifest and finish, or as much of it as is asked for.
 
@@ -131,6 +140,7 @@ class Conduct:
             manifest: the run.
             work: what is done for each block.
             finish: make the results of the blocks, given the seconds that they took by step.
+            draft: write the files of a run with one block, for a dry run.
 
         Returns:
             What `finish` returns; facts of the work for a part or a dry run.
@@ -141,10 +151,10 @@ class Conduct:
             StoppedError: stopped half-way; finished blocks are kept.
         """
         if self.dry_run:
-            return Facts(estimate(manifest, work, self.workers or 1))
+            return Facts(estimate(manifest, work, self.workers or 1, draft))
         begun, home = place.blocks.exists(), place.blocks.parent.exists()
         if begun and self.overwrite and not (self.resume or self.part):
-            open_store(place.blocks).remove()
+            remove_store(place.blocks)
         # One job of an array begins, the others join.
         store = claim_store(place.blocks, manifest, resume=self.resume or self.part is not None)
         try:
@@ -157,8 +167,13 @@ class Conduct:
                 place.blocks.parent.rmdir()
             raise
         if self.part is not None:
-            left = len(store.missing())
-            return Facts({"blocks to do": left, "then": f"samdomain finish {place.blocks}"})
+            return Facts(
+                {
+                    "blocks to do": len(store.missing()),
+                    "then": f"samdomain finish {place.blocks}",
+                    "seconds": seconds,
+                }
+            )
         return finish(store, seconds)
 
     def threads_at(self, place: Place) -> int:
@@ -170,3 +185,8 @@ class Conduct:
         # Sums depend on it in their last bits: the same for any number of workers.
         alone = self.workers is None and self.scheduler is None
         return torch.get_num_threads() if alone else 1
+
+
+def _refuse_both(why: str, one: object, other: object) -> None:
+    if one and other:
+        raise InputError(f"{why}: give one of them")

@@ -30,7 +30,7 @@ class Geo:
         return _HERE / "adapters"
 
     def configs(self) -> Path:
-        """Return the folder of shipped training configs; none is shipped yet."""
+        """Return the folder of shipped training configs."""
         return _HERE / "configs"
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import rasterio
 from numpy.typing import NDArray
 
+from samdomain_geo.block_cache import block_cache
 from samdomain_geo.block_store import BlockStore
 from samdomain_geo.plan import TILE
 from samdomain_geo.raster import write_cog
-from samdomain_geo.station import bounded_gdal
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def write_mosaic(store: BlockStore, layer: Layer, path: Path, tags: Mapping[str,
         "sparse_ok": True,  # blocks without data take no space
         "bigtiff": "IF_SAFER",
     }
-    with bounded_gdal():
+    with block_cache():
         with rasterio.open(plain, "w", **profile) as target:
             target.update_tags(**{f"SAMDOMAIN_{name.upper()}": tag for name, tag in tags.items()})
             for band, words in enumerate(layer.bands, start=1):

@@ -1,5 +1,6 @@
 """Plan a run over a scene: which blocks there are, and all that decides their bytes."""
 
+import hashlib
 import json
 import math
 import os
@@ -31,7 +32,7 @@ TILE = int(COG_PROFILE["blocksize"])
 
 # They change nothing in the blocks: when the run began, where its input lies, and which blocks
 # have work, which follows from the rest.
-_FREE = ("date", "scene.path", "inputs.prompts.path", "chosen")
+_FREE = ("date", "digest", "scene.path", "inputs.prompts.path", "chosen")
 
 
 @dataclass(frozen=True)
@@ -199,21 +200,31 @@ class Manifest:
         return Window(left, top, right - left, bottom - top)
 
     def to_json(self) -> str:
-        """Return the manifest as JSON."""
-        return json.dumps(asdict(self), indent=2, default=str) + "\n"
+        """Return the manifest as JSON, with a digest of itself."""
+        content = json.loads(json.dumps(asdict(self), default=str))
+        return json.dumps(content | {"digest": _digest(content)}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read a manifest from JSON.
 
         Raises:
-            InputError: it was written by a version with another form.
+            InputError: it was written by a version with another form, or is not as it was
+                written.
         """
-        content = json.loads(text)
-        if content["schema"] != SCHEMA:
+        try:
+            content = json.loads(text)
+            digest, schema = content.pop("digest", None), content["schema"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            content, digest, schema = {}, None, SCHEMA
+        if schema != SCHEMA:
             raise InputError(
-                f"the work is in form {content['schema']}, and this version knows form {SCHEMA}: "
+                f"the work is in form {schema}, and this version knows form {SCHEMA}: "
                 "finish it with the version that began it, or take --overwrite to begin anew"
+            )
+        if digest != _digest(content):
+            raise InputError(
+                "the manifest of the work is damaged, or was changed: begin anew with --overwrite"
             )
         grid = content["grid"] | {"transform": tuple(content["grid"]["transform"])}
         parts = {
@@ -233,6 +244,10 @@ class Manifest:
             for name in sorted({*mine, *theirs} - {*_FREE})
             if mine.get(name) != theirs.get(name)
         ]
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def software() -> dict[str, str]:

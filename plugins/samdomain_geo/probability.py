@@ -58,6 +58,11 @@ class ProbabilityWork:
         with open_scene(manifest.scene.path, self.bands) as scene:
             yield _ProbabilityWorker(self, scene, self.load())
 
+    def count_chips(self, manifest: Manifest) -> dict[int, int]:
+        """Return how many chips each block is blended from, by its number."""
+        size = manifest.grid.rows, manifest.grid.columns
+        return {b.index: len(list(self.chips.over(b.window, *size))) for b in manifest.blocks()}
+
 
 @dataclass(frozen=True, eq=False)
 class _Source:

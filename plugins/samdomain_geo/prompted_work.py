@@ -47,6 +47,11 @@ class PromptedWork:
         with open_scene(manifest.scene.path, self.bands, self.nodata) as scene:
             yield _PromptedWorker(self, scene, by_block(self.windows, manifest))
 
+    def count_chips(self, manifest: Manifest) -> dict[int, int]:
+        """Return how many windows each block looks at, by its number."""
+        blocks = by_block(self.windows, manifest)
+        return {index: len(windows) for index, windows in blocks.items()}
+
 
 class _PromptedWorker:
     def __init__(

@@ -34,9 +34,11 @@ class RegionTable:
         """Return the region of each piece of a block."""
         return self.region[self.offsets[index] : self.offsets[index + 1]]
 
-    def values(self) -> NDArray[np.int64]:
-        """Return the distinct values of the regions that are kept."""
-        return np.unique(self.value[self.region > 0])
+    def values(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the distinct values of the regions that are kept, and how many have each."""
+        held = np.zeros(len(self.pieces), np.int64)  # by region; the first stands for none
+        held[self.region] = self.value
+        return np.unique(held[1:], return_counts=True)
 
 
 def join_regions(store: BlockStore, connectivity: int, min_area: float) -> RegionTable:

@@ -95,6 +95,10 @@ class Finisher:
             placed = regularized(placed, self._transform, self._ellipsoid)
         return np.asarray(placed.array), self._measure(placed)
 
+    def measure(self, placed: Polygons) -> NDArray[np.float64]:
+        """Return area and perimeter (N, 2) of outlines that have their last form."""
+        return self._measure(gpd.GeoSeries(placed))
+
     def areas(self, polygons: Polygons) -> NDArray[np.float64]:
         """Return the area in square metres of outlines in pixels, as they are."""
         return self._measure(gpd.GeoSeries(self._place(polygons)))[:, 0]

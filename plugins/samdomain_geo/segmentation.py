@@ -81,30 +81,32 @@ def finish_segmentation(
     shaping = Shaping(given["min_area"], given["simplify"], given["regularize"])
     asked = PromptFile(Path(manifest.inputs["prompts"]["path"]), given["layer"], given["where"])
     scratch = store.folder / "finish"
-    with (
-        store.alone(),
-        block_cache(),
-        open_scene(
-            manifest.scene.path, parse_bands(given["bands"]), parse_nodata(given["nodata"])
-        ) as scene,
-        output_folder(folder, results(vector), overwrite=True, scratch=scratch) as output,
-    ):
-        prompts = place_prompts(asked.read(scene), scene)
-        ellipsoid = Ellipsoid.of(scene.crs)
-        objects = collect_objects(read_found(store), prompts, scene, ellipsoid, shaping)
-        _write(output, vector, scene, ellipsoid, objects, manifest)
-        clock.lap("finish")
-        record = _describe(manifest) | {
-            "counts": {
-                **objects.counts(),
-                "outside": prompts.outside,
-                "windows": manifest.measured["windows"],
-            },
-            "files": results(vector),
-            "seconds": {**(seconds or {}), **clock.seconds},
-        }
-        write_record(output.path("run.json"), manifest, record)
-    store.remove()
+    # The blocks are removed while others are kept out: they could find half of them.
+    with store.alone():
+        with (
+            block_cache(),
+            open_scene(
+                manifest.scene.path, parse_bands(given["bands"]), parse_nodata(given["nodata"])
+            ) as scene,
+            output_folder(folder, results(vector), overwrite=True, scratch=scratch) as output,
+            store.kept(),
+        ):
+            prompts = place_prompts(asked.read(scene), scene)
+            ellipsoid = Ellipsoid.of(scene.crs)
+            objects = collect_objects(read_found(store), prompts, scene, ellipsoid, shaping)
+            _write(output, vector, scene, ellipsoid, objects, manifest)
+            clock.lap("finish")
+            record = _describe(manifest) | {
+                "counts": {
+                    **objects.counts(),
+                    "outside": prompts.outside,
+                    "windows": manifest.measured["windows"],
+                },
+                "files": results(vector),
+                "seconds": {**(seconds or {}), **clock.seconds},
+            }
+            write_record(output.path("run.json"), manifest, record)
+        store.remove()
     return Segmentation(folder, objects.table, record, results(vector))
 
 

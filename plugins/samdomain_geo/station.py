@@ -1,22 +1,19 @@
 """Do the blocks of a run in one process: read ahead, compute, write, all at the same time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from threading import BoundedSemaphore, Lock
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-import rasterio
 import torch
 
+from samdomain_geo.block_cache import block_cache
 from samdomain_geo.block_store import Arrays, BlockStore
 from samdomain_geo.plan import Block, Manifest
 
 IN_FLIGHT = 3
 """Blocks that one process holds at a time: one is read, one computed, one written."""
-
-GDAL_MEMORY = 128 << 20
-"""Bytes that GDAL may keep of what it has read; its own default grows with the machine."""
 
 
 class Worker(Protocol):
@@ -39,6 +36,18 @@ class Work(Protocol):
 
     def open(self, manifest: Manifest) -> AbstractContextManager[Worker]:
         """Open the scene and load the model, once in each process."""
+        ...
+
+
+@runtime_checkable
+class ChippedWork(Work, Protocol):
+    """Work that sends chips through a network."""
+
+    def count_chips(self, manifest: Manifest) -> Mapping[int, int]:
+        """Return how many chips each block looks at, by its number; nothing is read.
+
+        A scene with data everywhere is taken for granted.
+        """
         ...
 
 
@@ -81,12 +90,7 @@ def open_station(work: Work, store: BlockStore) -> Iterator[Station]:
     before = torch.get_num_threads()
     torch.set_num_threads(store.manifest.threads)
     try:
-        with bounded_gdal(), work.open(store.manifest) as worker:
+        with block_cache(), work.open(store.manifest) as worker:
             yield Station(worker, store)
     finally:
         torch.set_num_threads(before)
-
-
-def bounded_gdal() -> AbstractContextManager[object]:
-    """Keep GDAL's cache small while a scene flows through."""
-    return rasterio.Env(GDAL_CACHEMAX=GDAL_MEMORY)

@@ -26,7 +26,7 @@ class Med:
         return _HERE / "adapters"
 
     def configs(self) -> Path:
-        """Return the folder of shipped training configs; none is shipped yet."""
+        """Return the folder of shipped training configs."""
         return _HERE / "configs"
 
 

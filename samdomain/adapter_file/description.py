@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from samdomain.catalogue import read_injection
 from samdomain.errors import InputError
 from samdomain.injection import Injection
+from samdomain.json_values import check_values
 from samdomain.sam import SamSpec
+
+TENSORS = "samdomain.safetensors"
+PEFT_TENSORS = "adapter_model.safetensors"
+TENSOR_FILES = frozenset({TENSORS, PEFT_TENSORS})
+"""Files of tensors that an adapter may have."""
 
 SCHEMA = 1
 """Version of the folder's format; a newer one is refused."""
@@ -125,18 +131,46 @@ class Adapter:
                 "update it with pip install --upgrade samdomain"
             )
         try:
-            card = {one.name: values[one.name] for one in fields(AdapterCard)}
-            card["classes"] = tuple(card["classes"])
-            card["data"] = tuple(DataSource(**one) for one in card["data"])
             return cls(
-                card=AdapterCard(**card),
-                base=Base(**values["base"]),
-                spec=SamSpec.from_json(values["spec"]),
-                injections=tuple(read_injection(one) for one in values["injections"]),
-                files=dict(values["files"]),
+                card=_read_card(values),
+                base=_read(Base, values["base"]),
+                spec=SamSpec.from_json(_object(values["spec"])),
+                injections=tuple(read_injection(_object(one)) for one in values["injections"]),
+                files=_read_files(values["files"]),
                 version=str(values["version"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, InputError) as error:
+            told = f"{error} is missing" if isinstance(error, KeyError) else error
             raise InputError(
-                f"samdomain.json is not as save_adapter wrote it ({error}): get the adapter again"
+                f"samdomain.json is not as save_adapter wrote it: {told}; get the adapter again"
             ) from error
+
+
+Read = TypeVar("Read", Base, DataSource, AdapterCard)
+
+
+def _read(kind: type[Read], values: object) -> Read:
+    given = _object(values)
+    check_values(kind, given)
+    return kind(**given)
+
+
+def _read_card(values: Mapping[str, Any]) -> AdapterCard:
+    card: dict[str, Any] = {one.name: values[one.name] for one in fields(AdapterCard)}
+    card["data"] = tuple(_read(DataSource, one) for one in card["data"])
+    check_values(AdapterCard, {name: one for name, one in card.items() if name != "data"})
+    card["classes"] = tuple(card["classes"])
+    return AdapterCard(**card)
+
+
+def _read_files(values: object) -> dict[str, str]:
+    files = {name: str(digest) for name, digest in _object(values).items()}
+    if foreign := files.keys() - TENSOR_FILES:
+        raise InputError(f"it lists the file {min(foreign)!r}, which no adapter has")
+    return files
+
+
+def _object(values: object) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping):
+        raise InputError(f"{values!r} stands where an object with names is due")
+    return values

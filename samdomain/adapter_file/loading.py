@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from samdomain.adapter_file.description import Adapter
-from samdomain.adapter_file.saving import DESCRIPTION, HEAD, PEFT_CONFIG, PEFT_TENSORS, TENSORS
+from samdomain.adapter_file.description import PEFT_TENSORS, TENSOR_FILES, TENSORS, Adapter
+from samdomain.adapter_file.saving import DESCRIPTION, HEAD, PEFT_CONFIG
 from samdomain.errors import InputError, WeightsError
-from samdomain.injection import injections
+from samdomain.injection import injections, undone_on_error
 from samdomain.lora.peft_layout import peft_covers
 from samdomain.lora.peft_reading import fill_from_peft, from_peft
 from samdomain.modules import freeze
@@ -51,13 +51,7 @@ def read_adapter(folder: str | Path) -> Adapter:
             f"{folder} is no adapter folder: it has no {DESCRIPTION}; "
             "samdomain adapter list names those that are installed"
         )
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}): get the adapter again") from error
-    if not isinstance(values, Mapping):
-        raise InputError(f"{path} holds no description: get the adapter again")
-    return Adapter.from_json(values)
+    return Adapter.from_json(_read_json(path))
 
 
 def load_adapter(folder: str | Path, sam: Sam | None = None) -> LoadedAdapter:
@@ -68,7 +62,7 @@ def load_adapter(folder: str | Path, sam: Sam | None = None) -> LoadedAdapter:
     Args:
         folder: folder that `save_adapter` wrote, or peft for a model of ours.
         sam: base to put it onto, in itself; by default the base that the adapter names is
-            loaded. A folder that peft wrote names none.
+            loaded. A folder that peft wrote names none. It is as it was where this raises.
 
     Raises:
         InputError: the folder is incomplete, altered, or belongs to another base; the message
@@ -79,26 +73,23 @@ def load_adapter(folder: str | Path, sam: Sam | None = None) -> LoadedAdapter:
     if not (folder / DESCRIPTION).exists() and (folder / PEFT_CONFIG).exists():
         return _load_from_peft(folder, sam)
     adapter = read_adapter(folder)
-    for name, digest in adapter.files.items():
-        _check_file(folder / name, digest)
+    _check_files(adapter, folder)
     base = _load_base(adapter) if sam is None else sam
     _check_base(adapter, base, folder)
-    freeze(base)
-    for injection in adapter.injections:
-        injection(base)
     state = _read(folder / TENSORS) if TENSORS in adapter.files else {}
     head = {k.removeprefix(HEAD): one for k, one in state.items() if k.startswith(HEAD)}
     own = {name: one for name, one in state.items() if not name.startswith(HEAD)}
-    if PEFT_TENSORS in adapter.files:
-        fill_from_peft(base, _read(folder / PEFT_TENSORS), _read_config(folder))
-    _apply(base, own, folder)
-    # A recipe may have taught prompts that the base does not know; what the file says holds.
-    base.spec = replace(base.spec, prompts=adapter.spec.prompts)
-    if base.spec != adapter.spec:
-        raise InputError(
-            f"the adapter {folder} was trained for {adapter.spec}, but this model is "
-            f"{base.spec}: load the base with input_size={adapter.spec.input_size}"
-        )
+    with undone_on_error(base):
+        freeze(base)
+        for injection in adapter.injections:
+            injection(base)
+        if PEFT_TENSORS in adapter.files:
+            fill_from_peft(base, _read(folder / PEFT_TENSORS), _read_json(folder / PEFT_CONFIG))
+        elif peft_covers(base):
+            raise InputError(f"{folder} lacks {PEFT_TENSORS}: get the adapter again")
+        _apply(base, own, folder)
+        # A recipe may have taught prompts that the base does not know; what the file says holds.
+        base.spec = replace(base.spec, prompts=adapter.spec.prompts)
     return LoadedAdapter(base.eval(), adapter, head)
 
 
@@ -115,6 +106,25 @@ def _check_base(adapter: Adapter, sam: Sam, folder: Path) -> None:
             f"the adapter {folder} belongs to {base.name!r} (SHA-256 {base.sha256[:12]}...), this "
             f"model is {sam.spec.name!r} ({sam.weights_sha256[:12]}...): load that base"
         )
+    spec = sam.spec
+    for injection in adapter.injections:
+        spec = injection.adapted_spec(spec)
+    if replace(spec, prompts=adapter.spec.prompts) != adapter.spec:
+        raise InputError(
+            f"the adapter {folder} was trained for {adapter.spec}, but with it this model is "
+            f"{spec}: load the base with input_size={adapter.spec.input_size}"
+        )
+
+
+def _check_files(adapter: Adapter, folder: Path) -> None:
+    for name, digest in adapter.files.items():
+        _check_file(folder / name, digest)
+    for name in sorted(TENSOR_FILES - adapter.files.keys()):
+        if (folder / name).exists():
+            raise InputError(
+                f"{folder / name} is there but not in {DESCRIPTION}, which was altered: get the "
+                "adapter again"
+            )
 
 
 def _check_file(path: Path, digest: str) -> None:
@@ -125,7 +135,11 @@ def _check_file(path: Path, digest: str) -> None:
         )
     if not path.is_file():
         raise InputError(f"{path} is missing: get the adapter again")
-    if sha256(path) != digest:
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if found != digest:
         raise WeightsError(f"{path} was cut off or altered: get the adapter again")
 
 
@@ -179,16 +193,20 @@ def _load_from_peft(folder: Path, sam: Sam | None) -> LoadedAdapter:
             f"{path.with_suffix('.bin')} is a pickle, which could run code: save the adapter "
             "again with safe_serialization=True"
         )
-    from_peft(sam, _read(path), _read_config(folder))
+    with undone_on_error(sam):
+        from_peft(sam, _read(path), _read_json(folder / PEFT_CONFIG))
     return LoadedAdapter(sam.eval(), None, {})
 
 
-def _read_config(folder: Path) -> Mapping[str, Any]:
-    path = folder / PEFT_CONFIG
+def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): get the adapter again") from error
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): get the adapter again"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON ({error}): get the adapter again") from error
     if not isinstance(values, Mapping):
-        raise InputError(f"{path} holds no configuration: get the adapter again")
+        raise InputError(f"{path} holds no object with names: get the adapter again")
     return values

@@ -1,27 +1,24 @@
 """Write an adapter folder, whole or not at all."""
 
 import json
-import shutil
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from samdomain.adapter_file.description import Adapter, AdapterCard, Base
+from samdomain.adapter_file.description import PEFT_TENSORS, TENSORS, Adapter, AdapterCard, Base
 from samdomain.adapter_file.model_card import model_card
 from samdomain.errors import InputError
 from samdomain.injection import adapted_state, injections
 from samdomain.lora.peft_layout import peft_covers
-from samdomain.lora.peft_writing import to_peft
 from samdomain.sam import Sam
 from samdomain.weights import sha256
+from samdomain.whole_file import whole_folder, writing
 
 DESCRIPTION = "samdomain.json"
-TENSORS = "samdomain.safetensors"
-PEFT_TENSORS = "adapter_model.safetensors"
 PEFT_CONFIG = "adapter_config.json"
 CARD = "README.md"
 
@@ -57,6 +54,7 @@ def save_adapter(
     Raises:
         InputError: nothing in the model was adapted, the folder holds something already, or
             cannot be written.
+        StoppedError: the disk is full; an earlier adapter is as it was.
     """
     folder = Path(folder)
     state = adapted_state(sam)
@@ -66,31 +64,38 @@ def save_adapter(
         )
     _check_free(folder, overwrite=overwrite)
     covered = peft_covers(sam)
-    lora, config = to_peft(sam) if covered else ({}, {})
+    lora, config = _to_peft(sam) if covered else ({}, {})
     tensors = {name: one for name, one in state.items() if name not in covered}
     tensors |= {f"{HEAD}{name}": one for name, one in _state(head).items()}
-    scratch = _scratch(folder)
-    try:
-        if lora:
-            _write(lora, scratch / PEFT_TENSORS, dtype)
-            (scratch / PEFT_CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-        if tensors:
-            _write(tensors, scratch / TENSORS, dtype)
-        files = {path.name: sha256(path) for path in sorted(scratch.glob("*.safetensors"))}
-        adapter = Adapter(
-            card=card or AdapterCard(),
-            base=Base(sam.spec.name, sam.weights_sha256),
-            spec=sam.spec,
-            injections=tuple(record.injection for record in injections(sam)),
-            files=files,
-            version=version("samdomain"),
-        )
-        (scratch / CARD).write_text(model_card(adapter, lora=len(lora), others=sorted(tensors)))
-        (scratch / DESCRIPTION).write_text(json.dumps(adapter.to_json(), indent=2) + "\n")
-        _publish(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(folder) as scratch:
+            if lora:
+                _write(lora, scratch / PEFT_TENSORS, dtype)
+                (scratch / PEFT_CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+            if tensors:
+                _write(tensors, scratch / TENSORS, dtype)
+            adapter = _described(sam, card or AdapterCard(), scratch)
+            (scratch / CARD).write_text(model_card(adapter, lora=len(lora), others=sorted(tensors)))
+            (scratch / DESCRIPTION).write_text(json.dumps(adapter.to_json(), indent=2) + "\n")
     return adapter
+
+
+def _to_peft(sam: Sam) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from samdomain.lora.peft_writing import to_peft  # noqa: PLC0415 - peft takes seconds to import
+
+    return to_peft(sam)
+
+
+def _described(sam: Sam, card: AdapterCard, folder: Path) -> Adapter:
+    return Adapter(
+        card=card,
+        base=Base(sam.spec.name, sam.weights_sha256),
+        spec=sam.spec,
+        injections=tuple(record.injection for record in injections(sam)),
+        files={path.name: sha256(path) for path in sorted(folder.glob("*.safetensors"))},
+        version=version("samdomain"),
+    )
 
 
 def _check_free(folder: Path, *, overwrite: bool) -> None:
@@ -100,26 +105,6 @@ def _check_free(folder: Path, *, overwrite: bool) -> None:
         raise InputError(f"{folder} holds something that is no adapter: give another folder")
     if not overwrite:
         raise InputError(f"{folder} holds an adapter: give another folder, or overwrite=True")
-
-
-def _scratch(folder: Path) -> Path:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
-
-
-def _publish(scratch: Path, folder: Path) -> None:
-    """Put the finished folder in the place of an earlier one, which is gone last."""
-    scratch.chmod(0o755)  # mkdtemp's is for the owner only
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    try:
-        if folder.exists():
-            folder.rename(old / "was")
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _state(head: nn.Module | None) -> dict[str, Tensor]:

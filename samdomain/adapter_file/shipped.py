@@ -1,5 +1,6 @@
 """Find the adapters that the installed domains ship."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from samdomain.adapter_file.saving import DESCRIPTION
@@ -27,8 +28,9 @@ def find_adapter(adapter: str | Path) -> Path:
         InputError: there is neither.
     """
     folder = Path(adapter)
-    if folder.is_dir():
-        return folder
+    with suppress(OSError):  # a name that is too long for a path is no folder either
+        if folder.is_dir():
+            return folder
     known = shipped()
     if str(adapter) in known:
         return known[str(adapter)]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from samdomain.adapter_file.checkpoint import write_checkpoint
+from samdomain.adapter_file.checkpoint import check_target, write_checkpoint
 from samdomain.adapter_file.loading import load_adapter, read_adapter
 from samdomain.adapter_file.shipped import find_adapter, shipped
 from samdomain.door import Facts
@@ -47,11 +47,12 @@ def merge_adapter(adapter: str, *, out: Path, overwrite: bool = False) -> Facts:
         out: file to write: .pth as published checkpoints are, or .safetensors.
         overwrite: replace a file that stands there.
     """
+    check_target(out, overwrite=overwrite)
     loaded = load_adapter(find_adapter(adapter))
     if loaded.head:
         raise InputError(
             f"{adapter} has a head of {len(loaded.head)} tensors beside the model, which a plain "
             "checkpoint cannot hold: use it as an adapter"
         )
-    write_checkpoint(merge(loaded.sam), Path(out), overwrite=overwrite)
+    write_checkpoint(merge(loaded.sam), out, overwrite=overwrite)
     return Facts({"checkpoint": str(out), "base": loaded.sam.spec.name})

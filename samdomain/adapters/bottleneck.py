@@ -194,6 +194,9 @@ class AdaptFormer(Bottleneck):
         scale: factor of what an adapter adds.
         dropout: share of the narrow layer's values that are dropped in training.
 
+    Raises:
+        InjectionError: the dropout is no share.
+
     Source: Chen et al., AdaptFormer (2022), section 3.2.
     """
 
@@ -201,6 +204,11 @@ class AdaptFormer(Bottleneck):
     width: int = 64
     scale: float = 0.1
     dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse a dropout that leaves nothing."""
+        if not 0 <= self.dropout < 1:
+            raise InjectionError(f"dropout {self.dropout} is not a share: give 0 up to below 1")
 
     def slots(self) -> tuple[tuple[Slot, float], ...]:
         """Take MLPs."""

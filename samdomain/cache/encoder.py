@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -82,7 +83,7 @@ class CachedEncoder:
         self._encoder = encoder
         self._store = store
         self._strides = tuple(sorted(strides))
-        self._digests: dict[tuple[object, ...], bytes] = {}
+        self._measured: _Measured | None = None
 
     def __call__(
         self, pixels: Float[Tensor, "b c s s"]
@@ -135,20 +136,53 @@ class CachedEncoder:
 
     def _digest(self, steps: Sequence[Step]) -> bytes:
         tensors = [tensor for step in steps for tensor in step.tensors()]
-        # A tensor that is written to counts its versions: unchanged ones need no second look.
-        state = (len(steps), *((id(one), one._version) for one in tensors))  # noqa: SLF001
-        if state not in self._digests:
-            self._digests = {state: self._measure(steps, tensors)}
-        return self._digests[state]
+        if self._measured is None or not self._measured.holds(len(steps), tensors):
+            digest = self._measure(steps, tensors)
+            self._measured = _Measured.of(len(steps), tensors, digest)
+        return self._measured.digest
 
     def _measure(self, steps: Sequence[Step], tensors: Sequence[Tensor]) -> bytes:
         digest = hashlib.blake2b(repr((len(steps), self._strides)).encode())
         # What injections compute depends on more than their tensors, as LoRA's alpha.
         digest.update(repr([record.injection for record in injections(self._sam)]).encode())
-        digest.update(repr([one for step in steps for one in step.owned if _shown(one)]).encode())
+        modules = [one for step in steps for one in step.owned if isinstance(one, nn.Module)]
+        digest.update(repr(modules).encode())
         for tensor in tensors:
             digest.update(_bytes(tensor))
         return digest.digest()
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """A digest, and what it was made of: unchanged tensors need no second look.
+
+    The tensors and their memory are held, so that no other tensor can come to lie where one of
+    them lay and be taken for it.
+    """
+
+    steps: int
+    tensors: Sequence[Tensor]
+    views: Sequence[Tensor]
+    versions: Sequence[int]
+    digest: bytes
+
+    @classmethod
+    def of(cls, steps: int, tensors: Sequence[Tensor], digest: bytes) -> "_Measured":
+        views = [one.detach() for one in tensors]
+        return cls(steps, tensors, views, [_version(one) for one in tensors], digest)
+
+    def holds(self, steps: int, tensors: Sequence[Tensor]) -> bool:
+        """Tell whether the digest is that of so many steps with these tensors."""
+        if (steps, len(tensors)) != (self.steps, len(self.tensors)):
+            return False
+        known = zip(tensors, self.tensors, self.views, self.versions, strict=True)
+        return all(
+            one is tensor
+            and one.data_ptr() == view.data_ptr()  # `Module.to` exchanges the memory
+            and one.dtype == view.dtype
+            and _version(one) == version
+            for one, tensor, view, version in known
+        )
 
 
 def first_trained(steps: Sequence[Step]) -> int:
@@ -159,8 +193,8 @@ def first_trained(steps: Sequence[Step]) -> int:
     return len(steps)
 
 
-def _shown(one: object) -> bool:
-    return isinstance(one, nn.Module)
+def _version(tensor: Tensor) -> int:
+    return tensor._version  # noqa: SLF001 - counts writes; torch has no public name for it
 
 
 def _key(digest: bytes, image: Tensor) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from samdomain.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +60,8 @@ class FeatureStore:
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, scratch = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-            os.close(handle)
-            try:
+            with whole_file(path) as scratch:
                 save_file({name: rounded(one) for name, one in tensors.items()}, scratch)
-                Path(scratch).replace(path)
-            finally:
-                Path(scratch).unlink(missing_ok=True)
         except (OSError, SafetensorError) as error:
             logger.warning("features cannot be kept in %s: %s", self.folder, error)
             return

@@ -3,12 +3,14 @@
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from torch import Tensor, nn
 
 from samdomain.errors import InjectionError
 from samdomain.injection import Injected, InjectedModule
+from samdomain.json_values import check_values
 from samdomain.lora.layers import LoRALayer
 from samdomain.lora.peft_layout import PeftUpdate, fill_layer, lora_layers, read_updates
 from samdomain.lora.spec import LoRA
@@ -110,12 +112,31 @@ def _spec(config: Mapping[str, Any], name: str, rank: int) -> LoRA:
 def _pattern(config: Mapping[str, Any], field: str, name: str, default: Any) -> Any:
     patterns = cast(Mapping[str, Any], config.get(field) or {})
     for pattern, value in patterns.items():
-        if re.match(rf"(.*\.)?({pattern})$", name):  # as peft matches
+        try:
+            fits = re.match(rf"(.*\.)?({pattern})$", name)  # as peft matches
+        except re.error as error:
+            raise InjectionError(
+                f"the config's {field} has no pattern {pattern!r}: {error}"
+            ) from error
+        if fits:
             return value
     return default
 
 
+@dataclass(frozen=True)
+class _Understood:
+    """Types of the values that are computed with."""
+
+    r: int
+    lora_alpha: float
+    lora_dropout: float | None
+    init_lora_weights: str | bool | None
+    rank_pattern: Mapping[str, int] | None
+    alpha_pattern: Mapping[str, float] | None
+
+
 def _check_config(config: Mapping[str, Any]) -> None:
+    check_values(_Understood, config)
     kind = config.get("peft_type")
     if kind != "LORA":
         raise InjectionError(

@@ -109,10 +109,12 @@ class Sam(nn.Module, SamLike):
         """Switch between training and evaluation, as `torch.nn.Module.train`.
 
         Batch normalisations whose parameters are frozen stay in evaluation: their running
-        statistics would otherwise drift away from the weights that were trained with them.
+        statistics would otherwise drift away from the weights that were trained with them. Those
+        without parameters switch as everything else does.
         """
         super().train(mode)
         for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+            normalises = isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm)
+            if normalises and module.affine and not module.weight.requires_grad:
                 module.eval()
         return self

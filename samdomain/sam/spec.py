@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from samdomain.errors import InputError
+from samdomain.json_values import check_values
 
 PromptKind = Literal["box", "mask", "point"]
 Scaling = Literal["none", "minmax"]
@@ -109,8 +110,9 @@ class SamSpec:
         """Read a spec back from `to_json`.
 
         Raises:
-            InputError: a field is missing, unknown or contradicts another.
+            InputError: a field is missing, unknown, of another type or contradicts another.
         """
+        check_values(cls, values)
         known = {field.name for field in fields(cls)}
         required = {"name", "input_size", "embedding_stride", "mask_size"}
         if wrong := (values.keys() - known) | (required - values.keys()):

@@ -10,6 +10,7 @@ from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
+from samdomain.injection import injections
 from samdomain.sam import Sam
 from samdomain.testing.injections import logits
 
@@ -25,43 +26,51 @@ class _Forward(nn.Module):
         return logits(self.sam)
 
 
-def check_distributed(sam: Sam, processes: int = 2) -> None:
-    """Check that an adapted model trains under DistributedDataParallel (gloo, on the CPU).
+def check_distributed(*sams: Sam, processes: int = 2) -> None:
+    """Check that adapted models train under DistributedDataParallel (gloo, on the CPU).
 
     After two steps of training, each process with a loss of its own, all hold the same values.
     Every parameter that trains must take part in the forward pass.
 
     Args:
-        sam: model with its injections; it is pickled and not changed.
-        processes: number of processes on this machine.
+        *sams: models with their injections, trained one after the other; they are pickled and
+            not changed.
+        processes: number of processes on this machine, which take seconds to start.
 
     Raises:
         AssertionError: the processes hold different values.
     """
     with tempfile.TemporaryDirectory() as folder:
-        arguments = (processes, pickle.dumps(sam), Path(folder) / "store")
-        spawn(_train, arguments, nprocs=processes)
+        arguments = (processes, pickle.dumps(sams), Path(folder) / "store")
+        spawn(_train_all, arguments, nprocs=processes)
 
 
-def _train(rank: int, processes: int, pickled: bytes, store: Path) -> None:
+def _train_all(rank: int, processes: int, pickled: bytes, store: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=store.as_uri(), rank=rank, world_size=processes)
     try:
-        sam: Sam = pickle.loads(pickled)
-        model = DistributedDataParallel(_Forward(sam.train()))
-        trained = [one for one in sam.parameters() if one.requires_grad]
-        optimiser = torch.optim.SGD(trained, lr=0.01)
-        for step in range(2):
-            optimiser.zero_grad()
-            (model() - rank - step).square().mean().backward()
-            optimiser.step()
-        _check_equal(torch.cat([one.detach().flatten() for one in trained]), processes)
+        for sam in pickle.loads(pickled):
+            trained = _train(sam, rank)
+            if not _is_equal(trained, processes):
+                told = [record.injection for record in injections(sam)]
+                raise AssertionError(f"processes that trained {told} together hold other values")
     finally:
         dist.destroy_process_group()
 
 
-def _check_equal(mine: Tensor, processes: int) -> None:
+def _train(sam: Sam, rank: int) -> Tensor:
+    """Train a model for two steps, and return the values of all that trained."""
+    model = DistributedDataParallel(_Forward(sam.train()))
+    trained = [one for one in sam.parameters() if one.requires_grad]
+    optimiser = torch.optim.SGD(trained, lr=0.01)
+    for step in range(2):
+        optimiser.zero_grad()
+        (model() - rank - step).square().mean().backward()
+        optimiser.step()
+    return torch.cat([one.detach().flatten() for one in trained])
+
+
+def _is_equal(mine: Tensor, processes: int) -> bool:
     all_of_them = [torch.empty_like(mine) for _ in range(processes)]
     dist.all_gather(all_of_them, mine)
-    if not all(torch.equal(one, mine) for one in all_of_them):
-        raise AssertionError("processes that trained together hold different values")
+    return all(torch.equal(one, mine) for one in all_of_them)

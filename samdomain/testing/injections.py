@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,17 @@ Inject = Callable[[Sam], Injected]
 """Anything that changes a model and tells what it did: a spec, or `partial(add_lora, rank=2)`."""
 
 
+Model = TypeVar("Model", bound=nn.Module)
+
+
 def check_injection(sam: Sam, inject: Inject, tolerance: float = 1e-5) -> None:
     """Check that an injection keeps the contract that samdomain's functions rely on.
 
-    Output is unchanged before training; a checkpoint of the base loads before and after; only
-    what was named trains, and all of it gets gradients; copies, pickles and the adapter's
-    tensors carry it whole; it runs under bf16 autocast; merged it computes the same, or the
-    merge is refused and nothing changed; a second one is refused.
+    A model without a place for it refuses it; output is unchanged before training; a
+    checkpoint of the base loads before and after; only what was named trains, and all of it
+    gets gradients; copies, pickles and the adapter's tensors carry it whole; it runs under bf16
+    autocast; merged it computes the same, or the merge is refused and nothing changed; a second
+    one is refused.
 
     Args:
         sam: model without injections; it is copied and not changed.
@@ -32,6 +37,7 @@ def check_injection(sam: Sam, inject: Inject, tolerance: float = 1e-5) -> None:
         AssertionError: the contract is broken; the message says where.
     """
     base = copy.deepcopy(sam).eval()
+    _check_no_match(base, inject)
     adapted = copy.deepcopy(base)
     record = inject(adapted)
     _check_keys(base, adapted, record)
@@ -39,7 +45,7 @@ def check_injection(sam: Sam, inject: Inject, tolerance: float = 1e-5) -> None:
     if (difference := _difference(_infer(adapted), before)) > tolerance:
         raise AssertionError(f"the output differs by {difference} before anything was trained")
     _check_gradients(adapted, record)
-    _train(adapted, record)
+    move_trained(adapted, 0.02)
     trained = _infer(adapted)
     if _difference(trained, before) <= tolerance:
         raise AssertionError("the output stays the base's whatever was added")
@@ -52,14 +58,48 @@ def check_injection(sam: Sam, inject: Inject, tolerance: float = 1e-5) -> None:
 def logits(sam: Sam) -> Tensor:
     """Return a model's low-resolution logits (1, 1, s, s) for a box on a made image."""
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.rand((sam.spec.input_channels, 48, 64), generator=generator) * 255
+    bands = sam.spec.input_channels
+    # The first three are the same however many bands there are.
+    pixels = torch.cat([torch.rand((1, 48, 64), generator=generator) for _ in range(bands)]) * 255
     embedding = encode(sam, pixels.to(next(sam.parameters()).device))
     return decode(sam, embedding, Prompts(boxes=torch.tensor([[4.0, 4, 40, 30]]))).low_res
+
+
+def move_trained(sam: Model, scale: float = 0.1, *, seed: int = 1) -> Model:
+    """Add noise to all that trains, as steps of training would; always the same.
+
+    Args:
+        sam: model to change.
+        scale: standard deviation of the noise.
+        seed: another one gives other noise.
+
+    Returns:
+        The same model.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for one in sam.parameters():
+            if one.requires_grad:
+                one.add_(torch.randn(one.shape, generator=generator).to(one) * scale)
+    return sam
 
 
 def _infer(sam: Sam) -> Tensor:
     with torch.no_grad():
         return logits(sam)
+
+
+def _check_no_match(base: Sam, inject: Inject) -> None:
+    empty = Sam(base.image_encoder, base.prompt_encoder, base.mask_decoder, base.spec)
+    for name in ("image_encoder", "prompt_encoder", "mask_decoder"):
+        setattr(empty, name, nn.Identity())
+    try:
+        inject(empty)
+    except InjectionError:
+        if injections(empty) or list(empty.parameters()):
+            raise AssertionError("a refused injection changed the model") from None
+        return
+    raise AssertionError("a model without a place for it was not refused")
 
 
 def _check_keys(base: Sam, adapted: Sam, record: Injected) -> None:
@@ -85,15 +125,6 @@ def _check_gradients(adapted: Sam, record: Injected) -> None:
         raise AssertionError("every gradient is zero: nothing would ever train")
     adapted.zero_grad()
     adapted.eval()
-
-
-def _train(adapted: Sam, record: Injected) -> None:
-    """Move all that was added, as some steps of training would."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for name, one in adapted.named_parameters():
-            if name in record.added:
-                one.add_(torch.randn(one.shape, generator=generator).to(one) * 0.02)
 
 
 def _check_copies(base: Sam, adapted: Sam, inject: Inject, trained: Tensor) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from samdomain.errors import WeightsError
 from samdomain.weights.registry import Download, Weights, weights_folder
+from samdomain.whole_file import whole_file
 
 
 def expected_digest(entry: Weights) -> str:
@@ -29,9 +30,8 @@ def pin(url: str, digest: str) -> None:
     """
     pins = _read() | {url: digest}
     path = _path()
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(pins, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    with whole_file(path, durable=True) as scratch:
+        scratch.write_text(json.dumps(pins, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _path() -> Path:

@@ -75,7 +75,7 @@ class Shift(Injection):
 
     def replacements(self, sam: Sam) -> Mapping[str, nn.Module]:
         name = "mask_decoder.output_hypernetworks_mlps.0.layers.2"
-        return {name: Shifted(sam.get_submodule(name), self.start)}
+        return {n: Shifted(m, self.start) for n, m in sam.named_modules() if n == name}
 
 
 def thawed(sam: Sam) -> Injected:

@@ -1,10 +1,14 @@
 """`samdomain finish`: put the blocks of a run together, as when an array of jobs did them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from samdomain.door import Report
 from samdomain.errors import InputError, StoppedError
 from samdomain_geo.block_store import open_store
+from samdomain_geo.identity import Identity
+from samdomain_geo.plan import Manifest
+from samdomain_geo.raster import open_scene
 from samdomain_geo.segmentation import BLOCKS, finish_segmentation
 from samdomain_geo.verbs import polygonize, segment
 
@@ -25,7 +29,8 @@ def finish(folder: Path) -> Report:
         Report: what the run itself would have returned.
 
     Raises:
-        InputError: the folder holds no work of ours, or another process is at it.
+        InputError: the folder holds no work of ours, another process is at it, or an input is
+            gone or another one by now.
         StoppedError: blocks are missing.
     """
     inside = Path(folder) / BLOCKS
@@ -37,4 +42,21 @@ def finish(folder: Path) -> Report:
             f"{len(missing)} of {len(store.manifest)} blocks are missing in {folder}: run the "
             "other parts, or run again with --resume"
         )
+    _check_inputs(store.manifest)
     return _FINISHERS[store.manifest.verb](store)
+
+
+def _check_inputs(manifest: Manifest) -> None:
+    """Refuse to finish with inputs that are not those the blocks were made of."""
+    path = manifest.scene.path
+    with open_scene(path) as scene:
+        inputs = [(manifest.scene, Identity.of(path, scene.dataset.files))]
+    if "prompts" in manifest.inputs:
+        prompts = Identity(**manifest.inputs["prompts"])
+        inputs.append((prompts, Identity.of(prompts.path)))
+    for begun, found in inputs:
+        if replace(found, path=begun.path) != begun:
+            raise InputError(
+                f"{begun.path} has changed since the work began, and the blocks are of what it "
+                "was: put it back, or begin anew with --overwrite"
+            )

@@ -1,7 +1,8 @@
 """`samdomain polygonize`: a raster of classes or ids in, polygons out."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from samdomain.errors import InputError
 from samdomain_geo.block_store import BlockStore
 from samdomain_geo.class_names import class_names
 from samdomain_geo.conduct import Conduct, Place
+from samdomain_geo.dissolve import DissolvedRows
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.identity import Identity
 from samdomain_geo.objects import Shaping
 from samdomain_geo.output import output_folder
 from samdomain_geo.plan import Grid, Manifest, Tiling, now, software
 from samdomain_geo.raster import Scene, open_scene
+from samdomain_geo.record import Stopwatch
 from samdomain_geo.region_file import write_regions
 from samdomain_geo.region_rows import RegionRows
 from samdomain_geo.region_table import join_regions
@@ -44,15 +47,19 @@ class Polygons:
         path: the file of polygons.
         count: how many rows it has.
         values: how many distinct values the rows have.
+        seconds: wall time of each stage.
+        steps: seconds of each step of the blocks, added up over all processes.
     """
 
     path: Path
     count: int
     values: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    steps: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def regions(self) -> gpd.GeoDataFrame:
-        """The rows, one for each connected region, by id; read when they are asked for."""
+        """The rows, one for each region or value, by id; read when they are asked for."""
         if self.path.suffix == ".parquet":
             table = gpd.read_parquet(self.path)
         else:
@@ -66,6 +73,8 @@ class Polygons:
             "style": str(self.path.with_suffix(".qml")),
             "polygons": self.count,
             "values": self.values,
+            "seconds": dict(self.seconds),
+            "steps": dict(self.steps),
         }
 
 
@@ -76,6 +85,7 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
     band: int = 1,
     nodata: int | None = None,
     connectivity: int = 4,
+    dissolve: bool = False,
     min_area: float = 0.0,
     simplify: float = 0.0,
     regularize: bool = False,
@@ -99,6 +109,8 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
         band: band of the raster, counted from 1.
         nodata: value that becomes no polygon; by default the file's own and 0.
         connectivity: 4, or 8 to join regions that meet at corners only.
+        dissolve: make one row of all regions of a value, whose id is the value, as for
+            instances.tif, where an object may have several parts.
         min_area: drop regions below this many square metres.
         simplify: drop corners of about this size, in units of the CRS; neighbours still meet.
         regularize: straighten walls, for buildings; neighbours may then overlap or part.
@@ -123,21 +135,29 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
         "band": band,
         "nodata": nodata,
         "connectivity": connectivity,
+        "dissolve": dissolve,
         "min_area": min_area,
         "simplify": simplify,
         "regularize": regularize,
     }
-    out = Path(out)
+    clock, out = Stopwatch(), Path(out)
     conduct = Conduct(workers, scheduler, 1, part, resume, dry_run, overwrite)
     place = Place(out.with_name(out.name + _BLOCKS), (out.with_suffix(".qml"), out))
-    vector = _check(out, connectivity)
+    vector = _check(mask, out, connectivity)
     if (ended := conduct.ended(place)) is not None:
         return ended
     with open_scene(mask, (band,)) as opened:
         _check_scene(opened, vector, Shaping(min_area, simplify, regularize))
         manifest = _plan(str(mask), opened, Tiling(block), parameters)
-    work = _work(manifest)
-    return conduct.carry_out(place, manifest, work, lambda store, _: finish_polygonize(store))
+    clock.lap("plan")
+
+    def finish(store: BlockStore, steps: Mapping[str, float]) -> Polygons:
+        clock.lap("run")
+        result = finish_polygonize(store)
+        return replace(result, seconds={**clock.seconds, **result.seconds}, steps=steps)
+
+    draft = partial(_write, name=out.name)
+    return conduct.carry_out(place, manifest, _work(manifest), finish, draft)
 
 
 def finish_polygonize(store: BlockStore) -> Polygons:
@@ -146,35 +166,54 @@ def finish_polygonize(store: BlockStore) -> Polygons:
     Raises:
         StoppedError: blocks are missing or torn.
     """
-    parameters = store.manifest.parameters
     out = store.folder.with_name(store.folder.name.removesuffix(_BLOCKS))
     names = (out.with_suffix(".qml").name, out.name)
-    with (
-        store.alone(),
-        open_scene(store.manifest.scene.path, (parameters["band"],)) as scene,
-        output_folder(out.parent, names, overwrite=True, scratch=store.folder / "finish") as output,
-    ):
-        table = join_regions(store, parameters["connectivity"], parameters["min_area"])
+    scratch = store.folder / "finish"
+    # The folder is removed while others are kept out: they could find half of it.
+    with store.alone():
+        with (
+            output_folder(out.parent, names, overwrite=True, scratch=scratch) as output,
+            store.kept(),
+        ):
+            result = _write(store, output.scratch, out.name)
+        store.remove()
+    return replace(result, path=out)
+
+
+def _write(store: BlockStore, folder: Path, name: str) -> Polygons:
+    """Join blocks and write their file, with its style, into a folder."""
+    clock, parameters = Stopwatch(), store.manifest.parameters
+    with open_scene(store.manifest.scene.path, (parameters["band"],)) as scene:
         finisher = Finisher.of(scene, _work(store.manifest).shaping)
         classes = class_names(scene)
-        rows = RegionRows(store, table, finisher, classes)
-        values = table.values()
-        count = write_regions(
-            rows.batches(),
-            output.path(out.name),
-            store.manifest.grid.crs,
-            _legend(values.tolist(), classes),
-            store.manifest.when,
-        )
-    store.remove()
-    return Polygons(out, count, len(values))
+    table = join_regions(store, parameters["connectivity"], parameters["min_area"])
+    clock.lap("join")
+    rows = RegionRows(store, table, finisher, classes).batches()
+    if parameters["dissolve"]:
+        rows = DissolvedRows(table, finisher).batches(rows)
+    values, _ = table.values()
+    count = write_regions(
+        rows,
+        folder / name,
+        store.manifest.grid.crs,
+        _legend(values.tolist(), classes),
+        store.manifest.when,
+    )
+    clock.lap("write")
+    return Polygons(folder / name, count, len(values), clock.seconds)
 
 
-def _check(out: Path, connectivity: int) -> VectorFormat:
+def _check(mask: str | Path, out: Path, connectivity: int) -> VectorFormat:
     if connectivity not in CONNECTIVITIES:
         raise InputError(f"--connectivity is {connectivity}: give 4 or 8")
-    if out.is_dir():
+    try:
+        folder = out.is_dir()
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror}") from error
+    if folder:
         raise InputError(f"{out} is a folder: give --out the name of a file")
+    if str(out) == str(mask):
+        raise InputError(f"{out} is the mask itself: give another --out")
     return format_of(out)
 
 

@@ -1,9 +1,14 @@
+import copy
+import errno
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from samdomain import Prompts, decode, encode, load_sam
@@ -14,12 +19,13 @@ from samdomain.adapter_file import (
     read_adapter,
     save_adapter,
 )
-from samdomain.errors import InputError, WeightsError
+from samdomain.errors import InputError, StoppedError, WeightsError
 from samdomain.injection import Injection, adapted_state, injections
 from samdomain.lora import LoRA
 from samdomain.modules import freeze
 from samdomain.sam import Sam
 from samdomain.spectral import Spectral
+from samdomain.weights import sha256
 
 CARD = AdapterCard(
     summary="Finds discs.",
@@ -38,19 +44,6 @@ def low_res(sam: Sam) -> Tensor:
         return decode(sam, embedding, Prompts(boxes=torch.tensor([[4.0, 4, 40, 40]]))).low_res
 
 
-def adapted(*injections: Injection, seed: int = 1) -> Sam:
-    """Return a model whose injections hold random values, as training would leave them."""
-    sam = load_sam("tiny")
-    for injection in injections:
-        injection(sam)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for one in sam.parameters():
-            if one.requires_grad:
-                one.add_(torch.randn(one.shape, generator=generator) * 0.1)
-    return sam
-
-
 @pytest.mark.parametrize(
     "chosen",
     [
@@ -60,9 +53,11 @@ def adapted(*injections: Injection, seed: int = 1) -> Sam:
     ],
     ids=["lora", "fused", "lora and spectral"],
 )
-def test_an_adapter_comes_back_as_it_was(chosen: tuple[Injection, ...], tmp_path: Path) -> None:
+def test_an_adapter_comes_back_as_it_was(
+    chosen: tuple[Injection, ...], tmp_path: Path, trained: Callable[..., Sam]
+) -> None:
     """Output, injections and what trains survive the folder."""
-    sam = adapted(*chosen)
+    sam = trained(*chosen)
     assert not torch.allclose(low_res(sam), low_res(load_sam("tiny")))
     save_adapter(sam, tmp_path / "a", CARD)
     loaded = load_adapter(tmp_path / "a")
@@ -83,23 +78,23 @@ def test_parts_of_the_base_that_trained_are_kept(tmp_path: Path) -> None:
             one.add_(0.1 * one.requires_grad)
     save_adapter(sam, tmp_path / "a")
     loaded = load_adapter(tmp_path / "a").sam
-    trained = {name for name, one in loaded.named_parameters() if one.requires_grad}
-    assert {name.split(".")[1] for name in trained} == {"iou_prediction_head"}
+    tuned = {name for name, one in loaded.named_parameters() if one.requires_grad}
+    assert {name.split(".")[1] for name in tuned} == {"iou_prediction_head"}
     assert torch.equal(low_res(loaded), low_res(sam))
 
 
-def test_a_recipes_head_travels_along(tmp_path: Path) -> None:
+def test_a_recipes_head_travels_along(tmp_path: Path, trained: Callable[..., Sam]) -> None:
     """Its tensors come back by their own names."""
     head = nn.Linear(2, 1)
-    save_adapter(adapted(LoRA()), tmp_path / "a", head=head)
+    save_adapter(trained(LoRA()), tmp_path / "a", head=head)
     loaded = load_adapter(tmp_path / "a").head
     assert loaded.keys() == head.state_dict().keys()
     assert torch.equal(loaded["weight"], head.weight)
 
 
-def test_half_precision_halves_the_file(tmp_path: Path) -> None:
+def test_half_precision_halves_the_file(tmp_path: Path, trained: Callable[..., Sam]) -> None:
     """Tensors are cast on the way out, and back on the way in."""
-    sam = adapted(LoRA(rank=8))
+    sam = trained(LoRA(rank=8))
     for name, dtype in (("whole", None), ("half", torch.float16)):
         save_adapter(sam, tmp_path / name, dtype=dtype)
     sizes = [
@@ -113,9 +108,11 @@ def test_half_precision_halves_the_file(tmp_path: Path) -> None:
     }
 
 
-def test_the_model_card_says_what_peft_would_miss(tmp_path: Path) -> None:
+def test_the_model_card_says_what_peft_would_miss(
+    tmp_path: Path, trained: Callable[..., Sam]
+) -> None:
     """Licence of the data, figures and the tensors outside peft's file are told."""
-    save_adapter(adapted(LoRA(), Spectral()), tmp_path / "a", CARD)
+    save_adapter(trained(LoRA(), Spectral()), tmp_path / "a", CARD)
     text = (tmp_path / "a" / "README.md").read_text()
     assert "peft alone reads the" in text
     assert "it would miss 2 others" in text
@@ -130,9 +127,11 @@ def test_a_model_as_its_base_is_not_saved(tmp_path: Path) -> None:
         save_adapter(sam, tmp_path / "a")
 
 
-def test_an_adapter_is_not_overwritten_unless_told(tmp_path: Path) -> None:
+def test_an_adapter_is_not_overwritten_unless_told(
+    tmp_path: Path, trained: Callable[..., Sam]
+) -> None:
     """A folder of something else never is."""
-    sam = adapted(LoRA())
+    sam = trained(LoRA())
     save_adapter(sam, tmp_path / "a")
     with pytest.raises(InputError, match="overwrite=True"):
         save_adapter(sam, tmp_path / "a")
@@ -144,9 +143,64 @@ def test_an_adapter_is_not_overwritten_unless_told(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
+def test_others_may_read_an_adapter(tmp_path: Path, trained: Callable[..., Sam]) -> None:
+    """Its files have the rights that new files have."""
+    save_adapter(trained(LoRA(), Spectral()), tmp_path / "a")
+    (tmp_path / "any").touch()
+    rights = {path.stat().st_mode for path in (tmp_path / "a").iterdir()}
+    assert rights == {(tmp_path / "any").stat().st_mode}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_an_earlier_adapter_is_back_when_the_new_one_gets_no_name(
+    tmp_path: Path, trained: Callable[..., Sam], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename that fails half-way loses nothing, and is told in an error of ours."""
+    save_adapter(trained(LoRA()), tmp_path / "a")
+    before = contents(tmp_path)
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(StoppedError, match="what stood there before still does"):
+        save_adapter(trained(LoRA(), seed=2), tmp_path / "a", overwrite=True)
+    assert contents(tmp_path) == before
+
+
+def test_a_disk_that_fills_up_leaves_nothing_half_written(
+    tmp_path: Path,
+    trained: Callable[..., Sam],
+    small_disk: Callable[[], AbstractContextManager[None]],
+) -> None:
+    """The earlier adapter stays, a new one is not begun."""
+    save_adapter(trained(LoRA()), tmp_path / "a")
+    before = contents(tmp_path)
+    sam = trained(LoRA(), seed=2)
+    for name in ("a", "b"):
+        with small_disk(), pytest.raises(StoppedError, match="could not be written to its end"):
+            save_adapter(sam, tmp_path / name, overwrite=True)
+    assert contents(tmp_path) == before
+
+
+def test_an_adapter_in_a_place_that_is_none_is_refused(
+    tmp_path: Path, trained: Callable[..., Sam]
+) -> None:
+    """A file is no folder to put it into."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="cannot be written"):
+        save_adapter(trained(LoRA()), tmp_path / "file" / "a")
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    save_adapter(adapted(LoRA(), Spectral()), tmp_path / "a")
+def folder(tmp_path: Path, trained: Callable[..., Sam]) -> Path:
+    save_adapter(trained(LoRA(), Spectral()), tmp_path / "a")
     return tmp_path / "a"
 
 
@@ -166,6 +220,48 @@ def test_another_base_is_refused(folder: Path) -> None:
     """Name and digest must agree."""
     rewrite(folder, base={"name": "tiny", "sha256": "0123456789abcdef"})
     with pytest.raises(InputError, match="belongs to 'tiny'"):
+        load_adapter(folder)
+
+
+@pytest.mark.parametrize("broken", ["spec", "rank", "tensors", "injections"])
+def test_a_model_that_was_passed_in_is_as_it_was_when_it_is_refused(
+    broken: str, folder: Path, tiny: Sam
+) -> None:
+    """Modules, spec and what trains are the base's, whatever is found wrong."""
+    values = json.loads((folder / "samdomain.json").read_text())
+    if broken == "spec":
+        rewrite(folder, spec=values["spec"] | {"padding": "both"})
+    elif broken == "rank":
+        values["injections"][0]["rank"] = 2
+        rewrite(folder, injections=values["injections"])
+    elif broken == "tensors":
+        save_file({"lost": torch.zeros(1)}, folder / "samdomain.safetensors")
+        digest = sha256(folder / "samdomain.safetensors")
+        rewrite(folder, files=values["files"] | {"samdomain.safetensors": digest})
+    else:
+        rewrite(folder, injections=[*values["injections"], LoRA(("decoder.x",)).to_json()])
+    sam = copy.deepcopy(tiny)
+    kinds = {name: type(one) for name, one in sam.named_modules()}
+    with pytest.raises(InputError):
+        load_adapter(folder, sam)
+    assert {name: type(one) for name, one in sam.named_modules()} == kinds
+    assert injections(sam) == ()
+    assert sam.spec == tiny.spec
+    assert all(one.requires_grad for one in sam.parameters())
+    assert torch.equal(low_res(sam), low_res(tiny))
+
+
+def test_tensors_that_the_description_hides_are_told(folder: Path) -> None:
+    """Without them the model would be taken for the adapted one."""
+    values = json.loads((folder / "samdomain.json").read_text())
+    for name, digest in values["files"].items():
+        rewrite(folder, files={name: digest})
+        with pytest.raises(InputError, match=r"is there but not in samdomain\.json"):
+            load_adapter(folder)
+    rewrite(folder, files={})
+    for name in values["files"]:
+        (folder / name).unlink()
+    with pytest.raises(InputError, match=r"lacks adapter_model\.safetensors"):
         load_adapter(folder)
 
 
@@ -200,10 +296,12 @@ def test_a_pickle_in_the_place_of_safetensors_is_refused(folder: Path) -> None:
         load_adapter(folder)
 
 
-def test_an_adapted_model_takes_no_second_adapter(folder: Path) -> None:
+def test_an_adapted_model_takes_no_second_adapter(
+    folder: Path, trained: Callable[..., Sam]
+) -> None:
     """The way out is named."""
     with pytest.raises(InputError, match="adapted already"):
-        load_adapter(folder, adapted(LoRA()))
+        load_adapter(folder, trained(LoRA()))
 
 
 def test_a_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:

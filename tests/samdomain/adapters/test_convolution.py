@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -40,6 +43,20 @@ def test_it_learns_in_20_steps() -> None:
         loss.backward()
         optimizer.step()
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_it_is_carried_and_compiled_and_runs_in_half_precision() -> None:
+    """Copies and pickles give the same, so does a compiled one; bf16 is near."""
+    pyramid = {4: torch.randn(2, 8, 8, 8), 8: torch.randn(2, 8, 4, 4)}
+    adapter = ConvAdapter({4: 8, 8: 8}).eval()
+    expected = adapter(pyramid)
+    compiled = torch.compile(adapter, backend="aot_eager", fullgraph=True)
+    for other in (copy.deepcopy(adapter), pickle.loads(pickle.dumps(adapter)), compiled):
+        for stride, found in other(pyramid).items():
+            torch.testing.assert_close(found, expected[stride])
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(adapter(pyramid)[4].float(), expected[4], rtol=0.1, atol=0.1)
 
 
 def test_missing_maps_are_named() -> None:

@@ -1,3 +1,4 @@
+import gc
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from samdomain import Prompts, decode, encode, load_sam
 from samdomain.cache import CachedSam, cache_features
-from samdomain.cache.encoder import first_trained
+from samdomain.cache.encoder import CachedEncoder, first_trained
 from samdomain.errors import InputError
 from samdomain.modules import freeze
 from samdomain.sam import Sam
@@ -101,6 +102,47 @@ def test_other_weights_are_never_mistaken(tmp_path: Path) -> None:
     after = encode(cached, images()).main
     assert not torch.equal(before, after)
     torch.testing.assert_close(after, encode(sam, images()).main, rtol=1e-2, atol=1e-2)
+
+
+def test_a_weight_in_anothers_place_in_memory_is_not_taken_for_it(tmp_path: Path) -> None:
+    """A new tensor may get the identity of one that was collected."""
+    sam = trainable("mask_decoder.*")
+    cached = cache_features(sam, tmp_path)
+    convolution = sam.get_submodule("image_encoder.neck.0")
+    for seed in range(5):
+        encode(cached, images())
+        convolution.weight = None
+        gc.collect()
+        generator = torch.Generator().manual_seed(seed)
+        weight = torch.randn((256, 32, 1, 1), generator=generator)
+        convolution.weight = nn.Parameter(weight, requires_grad=False)
+        expected = encode(sam, images()).main
+        torch.testing.assert_close(encode(cached, images()).main, expected, rtol=1e-2, atol=1e-2)
+
+
+def test_a_weight_whose_memory_was_exchanged_is_looked_at_again(tmp_path: Path) -> None:
+    """As `Module.to` does it: the same parameter, and no write to it that counts."""
+    sam = trainable("mask_decoder.*")
+    cached = cache_features(sam, tmp_path)
+    before = encode(cached, images()).main
+    convolution = sam.get_submodule("image_encoder.neck.0")
+    convolution.weight.data = convolution.weight.data.flip(0)
+    expected = encode(sam, images()).main
+    assert not torch.allclose(before, expected, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(encode(cached, images()).main, expected, rtol=1e-2, atol=1e-2)
+
+
+def test_unchanged_weights_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To take the digest of a ViT-H takes seconds; a batch must not."""
+    cached = cache_features(trainable("mask_decoder.*"), tmp_path)
+    measured: list[object] = []
+    measure = CachedEncoder._measure
+    monkeypatch.setattr(
+        CachedEncoder, "_measure", lambda *given: measured.append(given) or measure(*given)
+    )
+    for _ in range(3):
+        encode(cached, images())
+    assert len(measured) == 1
 
 
 def test_maps_come_at_the_strides_that_were_asked_for(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import copy
 import json
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -13,7 +14,7 @@ from samdomain.injection import Injection
 from samdomain.lora import ConvLoRA, LoRA, balance_loss
 from samdomain.parts import LAYERS, find_layers
 from samdomain.sam import Sam
-from samdomain.testing import check_distributed, check_injection
+from samdomain.testing import tiny_sam
 from samdomain.testing.injections import logits
 
 APART = tuple(part for part in LAYERS if part not in {"encoder.qkv", "encoder.conv"})
@@ -34,21 +35,19 @@ def trainable(sam: nn.Module) -> int:
 
 @pytest.mark.contract
 @pytest.mark.parametrize("name", SPECS)
-def test_the_contract_of_injections_is_kept(base: Sam, name: str) -> None:
+def test_lora_keeps_to_the_contract(
+    sam: Sam, name: str, check_contract: Callable[[Sam, Injection], None]
+) -> None:
     """Every variant keeps it, on TinyViT and on ViT."""
-    check_injection(base, SPECS[name])
+    check_contract(sam, SPECS[name])
 
 
-def test_the_contract_is_kept_on_convolutions(tiny: Sam) -> None:
+@pytest.mark.parametrize("dora", [False, True])
+def test_lora_of_convolutions_keeps_to_the_contract(
+    dora: bool, check_contract: Callable[[Sam, Injection], None]
+) -> None:
     """TinyViT's pointwise convolutions take updates, with learned lengths too."""
-    check_injection(tiny, LoRA(("encoder.conv",), rank=2))
-    check_injection(tiny, LoRA(("encoder.conv",), rank=2, dora=True))
-
-
-@pytest.mark.slow
-def test_the_contract_is_kept_by_embedded_weights(litemedsam: Sam) -> None:
-    """Real weights keep it."""
-    check_injection(litemedsam, LoRA())
+    check_contract(tiny_sam(), LoRA(("encoder.conv",), rank=2, dora=dora))
 
 
 def test_counts_are_those_of_the_papers() -> None:
@@ -158,14 +157,6 @@ def test_a_block_compiles_in_one_graph(base: Sam) -> None:
     torch.testing.assert_close(compiled(tokens), block(tokens))
     compiled(tokens).square().mean().backward()
     assert block.attn.qkv.lora["q"].up.weight.grad.any()
-
-
-def test_processes_train_together(tiny: Sam) -> None:
-    """Two processes agree after training, experts that none of their maps chose included."""
-    sam = copy.deepcopy(tiny)
-    ConvLoRA(("encoder.mlp",), last=1)(sam)
-    LoRA(("encoder.q", "decoder.q", "decoder.v"), dora=True)(sam)
-    check_distributed(sam)
 
 
 def test_a_rank_that_does_not_fit_is_refused(tiny: Sam) -> None:

@@ -1,5 +1,7 @@
 import copy
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +20,19 @@ from peft import (
     set_peft_model_state_dict,
 )
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from samdomain import add_lora, add_peft
-from samdomain.errors import InjectionError
-from samdomain.injection import injections
+from samdomain.errors import InjectionError, InputError
+from samdomain.injection import Injection, injections
 from samdomain.lora import ConvLoRA, LoRA
 from samdomain.lora.peft_layout import peft_covers
 from samdomain.lora.peft_reading import fill_from_peft, from_peft
 from samdomain.lora.peft_tuner import PeftTuner
-from samdomain.lora.peft_writing import to_peft
+from samdomain.lora.peft_writing import config_json, to_peft
 from samdomain.parts import LAYERS
 from samdomain.sam import Sam
-from samdomain.testing import check_injection
+from samdomain.testing import move_trained
 from samdomain.testing.injections import logits
 
 APART = tuple(part for part in LAYERS if part not in {"encoder.qkv", "encoder.conv"})
@@ -56,15 +58,6 @@ WRITTEN: dict[str, LoraConfig] = {
 }
 
 
-def train(sam: nn.Module) -> None:
-    """Move all that trains, as training would."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for one in sam.parameters():
-            if one.requires_grad:
-                one.add_(torch.randn(one.shape, generator=generator) * 0.05)
-
-
 def infer(sam: Sam) -> Tensor:
     with torch.no_grad():
         return logits(sam)
@@ -79,8 +72,7 @@ def adapted(base: Sam, *specs: LoRA) -> Sam:
     sam = copy.deepcopy(base)
     for spec in specs:
         spec(sam)
-    train(sam)
-    return sam
+    return move_trained(sam, 0.05)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -103,7 +95,7 @@ def test_we_compute_what_peft_wrote(base: Sam, name: str, tmp_path: Path) -> Non
     """Files that peft saved for our models give peft's logits in our layers."""
     other = copy.deepcopy(base)
     model = get_peft_model(other, WRITTEN[name])
-    train(model)
+    move_trained(model, 0.05)
     model.eval().save_pretrained(tmp_path)
     sam = copy.deepcopy(base)
     from_peft(
@@ -218,6 +210,18 @@ def test_configs_that_mean_more_are_refused(
     assert injections(sam) == ()
 
 
+@pytest.mark.parametrize("wrong", [None, True, -1.5, "(", ["x"], {"x": [1]}], ids=repr)
+def test_a_tampered_config_is_refused_or_makes_no_odds(tiny: Sam, wrong: object) -> None:
+    """Whatever value is replaced: the error is ours."""
+    sam = adapted(tiny, LoRA(last=1))
+    tensors, config = to_peft(sam)
+    for field in config:
+        with suppress(InputError):
+            fill_from_peft(sam, tensors, config | {field: wrong})
+    with pytest.raises(InputError):
+        fill_from_peft(sam, tensors, config | {"rank_pattern": {"(": 1}})
+
+
 def test_tensors_that_do_not_fit_are_refused(tiny: Sam, small_vit: Sam) -> None:
     """Another base, a lost half and a foreign tensor are told apart."""
     tensors, config = to_peft(adapted(tiny, LoRA()))
@@ -263,9 +267,11 @@ def test_files_of_other_injections_are_refused(tiny: Sam, spec: LoRA, message: s
     ],
     ids=lambda config: config.peft_type.value,
 )
-def test_tuners_of_peft_keep_the_contract(base: Sam, config: PeftConfig) -> None:
+def test_tuners_of_peft_keep_to_the_contract(
+    sam: Sam, config: PeftConfig, check_contract: Callable[[Sam, Injection], None]
+) -> None:
     """Other tuners are silent, carried and merged as our injections are."""
-    check_injection(base, lambda sam: add_peft(sam, config))
+    check_contract(sam, PeftTuner(config_json(config)))
 
 
 def test_a_tuner_is_stated_in_json(tiny: Sam) -> None:

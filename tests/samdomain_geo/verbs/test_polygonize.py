@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -88,13 +89,29 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     """Missing, foreign and unfit inputs end with exit 2."""
     (tmp_path / "text.tif").write_text("hello")
     heights = write_scene(np.zeros((1, 5, 5), np.float32), "heights.tif")
+    waves = write_scene(np.zeros((1, 5, 5), np.complex64), "waves.tif")
     bare = write_scene(np.ones((1, 5, 5), np.uint8), "bare.tif", crs=None)
     out = tmp_path / "out" / "p.gpkg"
     for words, message in (
         ([tmp_path / "gone.tif", out], "does not exist"),
         ([tmp_path / "text.tif", out], "not a raster"),
         ([heights, out], "labels are integers"),
+        ([waves, out], "complex numbers"),
         ([mask, out, "--band", "2"], "no band 2"),
+        ([mask, out, "--band", "9"], "no band 9"),
+        ([mask, out, "--band", "0"], "no band 0"),
+        ([mask, out, "--block", "1000"], "--block is 1000: give a multiple of 512"),
+        ([mask, out, "--block", "0"], "--block is 0"),
+        ([mask, out, "--block", "many"], "many"),
+        ([mask, out, "--part", "3/2"], "--part is '3/2'"),
+        ([mask, out, "--part", "1/2", "--dry-run"], "give one of them"),
+        ([mask, out, "--resume", "--overwrite"], "give one of them"),
+        ([mask, out, "--workers", "0"], "--workers is 0"),
+        ([mask, out, "--workers", "-1"], "--workers is -1"),
+        ([mask, mask / "in_a_file" / "p.gpkg"], "no folder that you may write to"),
+        ([mask, tmp_path / ("p" * 300 + ".gpkg")], "cannot be written"),
+        ([mask, Path("/proc/nothing/p.gpkg")], "cannot be written"),
+        ([mask, mask], "is the mask itself"),
         ([mask, out, "--connectivity", "5"], "give 4 or 8"),
         ([mask, out, "--simplify", "-1"], "--simplify is -1"),
         ([mask, out.with_suffix(".shp")], "known are .gpkg"),
@@ -105,7 +122,8 @@ def test_bad_input_is_one_line_and_nothing_is_written(
         assert run(words[0], words[1], *words[2:]) == 2
         printed, err = capsys.readouterr()
         assert printed == ""
-        assert message in err.splitlines()[-1]
+        (line,) = err.splitlines()
+        assert message in line
         assert not out.parent.exists()
 
 
@@ -232,6 +250,113 @@ def test_a_dry_run_does_nothing(large: Path, tmp_path: Path, capsys: Any) -> Non
     assert told["blocks"] == 9
     assert min(told["bytes of blocks"], told["bytes of memory"], told["seconds"] + 1) > 0
     assert set(tmp_path.iterdir()) == before
+    assert "chips" not in told  # no network looks at the mask
+    assert run(large, tmp_path / "p.gpkg", "--block", "512", "--quiet") == 0
+    written = sum((tmp_path / name).stat().st_size for name in ("p.gpkg", "p.qml"))
+    assert written / 3 < told["bytes of results"] < written * 3  # blocks differ
+
+
+def test_stages_are_told(mask: Path, tmp_path: Path, capsys: Any) -> None:
+    """The result tells wall seconds of each stage, and those of the steps of the blocks."""
+    assert run(mask, tmp_path / "p.gpkg", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert list(told["seconds"]) == ["plan", "run", "join", "write"]
+    assert set(told["steps"]) == {"blocks", "read", "compute", "write"}
+    assert run(mask, tmp_path / "q.gpkg", "--part", "1/1", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["seconds"]["blocks"] == 1
+
+
+def test_what_is_in_the_way_of_the_blocks_is_safe(mask: Path, tmp_path: Path, capsys: Any) -> None:
+    """A folder of the blocks' name that holds other things is neither used nor removed."""
+    folder = tmp_path / "p.gpkg.blocks"
+    folder.mkdir()
+    assert run(mask, tmp_path / "p.gpkg") == 0  # an empty one is what a killed plan leaves
+    (tmp_path / "p.gpkg").unlink()
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    for flags in ([], ["--resume"], ["--overwrite"]):
+        capsys.readouterr()
+        assert run(mask, tmp_path / "p.gpkg", *flags) == 2
+        assert "holds other things" in capsys.readouterr().err
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_damaged_work_can_be_begun_anew(mask: Path, tmp_path: Path, capsys: Any) -> None:
+    """A manifest that cannot be read stops --resume in one line, and not --overwrite."""
+    out = tmp_path / "p.gpkg"
+    assert run(mask, out, "--part", "1/2") == 0
+    (tmp_path / "p.gpkg.blocks" / "manifest.json").write_text("{")
+    capsys.readouterr()
+    assert run(mask, out, "--resume") == 2
+    assert "begin anew with --overwrite" in capsys.readouterr().err
+    assert run(mask, out, "--overwrite") == 0
+    assert out.exists()
+
+
+def test_two_processes_in_one_folder_do_no_harm(
+    large: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Two that begin at once end in one whole file; who is too late is told in one line."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    assert run(large, tmp_path / "whole" / "p.gpkg", "--block", "512") == 0
+    out = tmp_path / "p.gpkg"
+    words = ["polygonize", str(large), "--out", str(out), "--block", "512", "--resume", "--quiet"]
+    both = [
+        subprocess.Popen([sys.executable, "-m", "samdomain", *words], stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    ends = [(one.communicate()[1].decode().splitlines(), one.returncode) for one in both]
+    assert 0 in [code for _, code in ends]
+    for lines, code in ends:
+        assert code in (0, 2, 3)
+        assert len(lines) == (0 if code == 0 else 1)
+    assert out.read_bytes() == (tmp_path / "whole" / "p.gpkg").read_bytes()
+    assert not list(tmp_path.glob("*.blocks*"))
+
+
+SMALL_DISK = """
+set -e
+mount -t tmpfs -o "size=$5" none "$1"
+cp "$2" "$1/mask.tif"
+code=0
+"$3" -m samdomain polygonize "$1/mask.tif" --out "$1/p.gpkg" --block 512 --quiet || code=$?
+ls -A "$1" "$1/p.gpkg.blocks"
+mount -o remount,size=64m "$1"
+"$3" -m samdomain polygonize "$1/mask.tif" --out "$1/p.gpkg" --block 512 --quiet --resume
+cp "$1/p.gpkg" "$4"
+exit $code
+"""
+
+
+def run_quietly(words: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("size", ["3300k", "3800k"], ids=["in run", "in finish"])
+def test_a_full_disk_loses_nothing(
+    large: Path, tmp_path: Path, monkeypatch: Any, size: str
+) -> None:
+    """On a disk that is full the run stops with exit 3; with room it ends in the same bytes."""
+    probe = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(tmp_path)]
+    if shutil.which("unshare") is None or run_quietly(probe).returncode:
+        pytest.skip("no file system can be mounted here")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    (tmp_path / "disk").mkdir()
+    files = [tmp_path / "disk", large, sys.executable, tmp_path / "p.gpkg", size]
+    words = ["unshare", "-rm", "sh", "-c", SMALL_DISK, "sh", *map(str, files)]
+    done = run_quietly(words)
+    assert done.returncode == 3, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "is full" in line
+    assert "--resume" in line
+    kept = done.stdout.splitlines()
+    assert "manifest.json" in kept
+    assert "p.gpkg" not in kept
+    assert (sum(name.endswith(".block") for name in kept) == 9) == (size == "3800k")
+    assert not [name for name in kept if name.endswith(".part")]
+    assert run(large, tmp_path / "whole" / "p.gpkg", "--block", "512") == 0
+    assert (tmp_path / "p.gpkg").read_bytes() == (tmp_path / "whole" / "p.gpkg").read_bytes()
 
 
 @pytest.mark.parametrize("extension", ["gpkg", "parquet", "fgb", "geojson"])

@@ -1,31 +1,25 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas as gpd
 import pytest
-import torch
 
 from samdomain.adapter_file import AdapterCard, save_adapter
 from samdomain.cli import main
 from samdomain.lora import LoRA
 from samdomain.sam import Sam
-from samdomain.testing import tiny_sam
-
-
-def trained() -> Sam:
-    sam = tiny_sam()
-    LoRA(parts=("encoder.q", "encoder.v", "decoder.q", "decoder.v"))(sam)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for one in sam.parameters():
-            if one.requires_grad:
-                one.add_(torch.randn(one.shape, generator=generator) * 0.1)
-    return sam
 
 
 @pytest.fixture
-def adapter(tmp_path: Path) -> Path:
-    save_adapter(trained(), tmp_path / "adapter")
+def adapted(trained: Callable[..., Sam]) -> Sam:
+    """A tiny SAM with LoRA in encoder and decoder that does something."""
+    return trained(LoRA(parts=("encoder.q", "encoder.v", "decoder.q", "decoder.v")))
+
+
+@pytest.fixture
+def adapter(tmp_path: Path, adapted: Sam) -> Path:
+    save_adapter(adapted, tmp_path / "adapter")
     return tmp_path / "adapter"
 
 
@@ -55,10 +49,10 @@ def test_adapted_and_merged_give_the_same_polygons(
 
 
 def test_an_adapter_of_another_output_is_refused(
-    scene: Path, boxes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    scene: Path, boxes: Path, adapted: Sam, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     """Semantic adapters take no prompts."""
-    save_adapter(trained(), tmp_path / "adapter", AdapterCard(output="semantic"))
+    save_adapter(adapted, tmp_path / "adapter", AdapterCard(output="semantic"))
     assert run(scene, boxes, tmp_path / "out", "--adapter", str(tmp_path / "adapter")) == 2
     assert "gives semantic results, which take no --prompts" in capsys.readouterr().err
 

@@ -1,0 +1,93 @@
+"""Find bad data before an hour of training does."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from samdomain.errors import InputError
+from samdomain.training.data import Samples
+from samdomain.training.dataset import read_item
+from samdomain.training.sample import Sample, Split
+
+
+class Findings(dict[str, Any]):
+    """What is wrong with data, by kind; printed, it is a list.
+
+    Attributes:
+        exit_code: 2 where training could not run, or its figures would mean nothing; else 0.
+    """
+
+    exit_code: int = 0
+
+    def summary(self) -> Mapping[str, Any]:
+        """Return the findings."""
+        return self
+
+
+FATAL = ("unreadable", "in several splits")
+"""Kinds of finding with which training fails, or its figures would be worth nothing."""
+
+_EMPTY, _FULL = "no object", "all of the image is object"
+
+
+def check(data: Samples) -> Findings:
+    """Read every image and mask of training and validation, and the test's where there is one.
+
+    Listed are images and masks that cannot be read or differ in size, masks without an object or
+    with nothing else, images without masks and masks without images, two files of one name, and
+    images whose content stands in several splits, or several times in one.
+
+    Raises:
+        InputError: the folder holds no such data.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    digests: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    counts: dict[str, int] = {}
+    for split, samples, problems in _splits(data):
+        counts[split] = len(samples)
+        found["does not pair"] += [p for p in problems if p not in found["does not pair"]]
+        for sample in samples:
+            kind, told = look(sample)
+            if kind:
+                found[kind].append(f"{split} {told}")
+            if sample.image.is_file():
+                digest = hashlib.sha256(sample.image.read_bytes()).hexdigest()
+                digests[digest].append((split, sample.name))
+    for copies in digests.values():
+        if len(copies) > 1:
+            several = len({split for split, _ in copies}) > 1
+            kind = "in several splits" if several else "several times"
+            found[kind].append(" = ".join(f"{split} {name}" for split, name in copies))
+    return _findings(counts, found)
+
+
+def look(sample: Sample) -> tuple[str, str]:
+    """Read a sample; return the kind of what is wrong, and what; two empty texts if nothing is."""
+    try:
+        item = read_item(sample)
+    except InputError as error:
+        return "unreadable", f"{sample.name}: {error}"
+    if not item.masks.any():
+        return _EMPTY, sample.name
+    if item.masks.any(dim=0).all():
+        return _FULL, sample.name
+    return "", ""
+
+
+def _splits(data: Samples) -> Iterable[tuple[Split, Sequence[Sample], Sequence[str]]]:
+    splits: tuple[Split, ...] = ("train", "val")
+    if data.source.find(data.folder, "test").samples:
+        splits = (*splits, "test")
+    for split in splits:
+        found = data.found(split)
+        yield split, found.samples, found.problems
+
+
+def _findings(counts: Mapping[str, int], found: Mapping[str, list[str]]) -> Findings:
+    listed = {kind: listing for kind, listing in found.items() if listing}
+    fatal = sum(len(listed.get(kind, ())) for kind in FATAL)
+    findings = Findings({"images": dict(counts), **listed})
+    findings["verdict"] = f"{fatal} fatal" if fatal else "fit to train on"
+    findings.exit_code = InputError.exit_code if fatal else 0
+    return findings

@@ -1,0 +1,141 @@
+"""What a config says of the recipe, the base, the optimiser and the adapter that comes out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from samdomain.adapter_file import AdapterCard, DataSource
+from samdomain.door import domain, domains
+from samdomain.errors import InputError, MissingExtraError
+from samdomain.recipes import RECIPES, Recipe
+from samdomain.sam import Sam
+from samdomain.training.schedule import Cosine, Schedule
+from samdomain.weights import load_sam
+
+
+@dataclass(frozen=True)
+class RecipeChoice:
+    """Choose a recipe.
+
+    Attributes:
+        name: name of the recipe, as sam_sp.
+        preset: which of its presets, as recommended or paper.
+        options: values that differ from the preset's.
+    """
+
+    name: str
+    preset: str = "recommended"
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def build(self) -> Recipe:
+        """Return the recipe.
+
+        Raises:
+            InputError: there is no such recipe, preset or option.
+        """
+        known = known_recipes()
+        if self.name not in known:
+            raise InputError(f"recipe {self.name!r} is unknown: known are {', '.join(known)}")
+        kind: Any = known[self.name]
+        presets: Mapping[str, Recipe] = kind.presets()
+        if self.preset not in presets:
+            raise InputError(
+                f"recipe {self.name!r} has no preset {self.preset!r}: it has {', '.join(presets)}"
+            )
+        values = presets[self.preset].to_json()
+        if unknown := self.options.keys() - values.keys():
+            raise InputError(
+                f"recipe {self.name!r} has no option {', '.join(sorted(unknown))}: it has "
+                f"{', '.join(values)}"
+            )
+        return kind.from_json(_merged(values, self.options))
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with changes, inside values that are mappings too."""
+    merged = dict(values)
+    for name, change in changes.items():
+        old = merged.get(name)
+        if isinstance(old, Mapping) and isinstance(change, Mapping):
+            merged[name] = _merged(old, change)
+        else:
+            merged[name] = change
+    return merged
+
+
+def known_recipes() -> dict[str, type]:
+    """Return the recipes of the core and of the domains that are installed, by name."""
+    found: dict[str, type] = dict(RECIPES)
+    for name in domains():
+        try:
+            found |= domain(name).recipes()
+        except MissingExtraError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class BaseChoice:
+    """Choose the weights to start from.
+
+    Attributes:
+        weights: a name that `samdomain weights list` shows, or the path of a checkpoint.
+        input_size: side of the encoder's input in pixels; that of the weights by default.
+    """
+
+    weights: str = "litemedsam"
+    input_size: int | None = None
+
+    def load(self) -> Sam:
+        """Return the model, nothing adapted.
+
+        Raises:
+            WeightsError: the weights are not on this machine.
+        """
+        return load_sam(self.weights, input_size=self.input_size)
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """Set AdamW and how its rate goes.
+
+    Attributes:
+        rate: highest learning rate; by default what each stage of the recipe advises.
+        weight_decay: decay of matrices; biases, norms and scales have none.
+        schedule: how the rate goes over a stage.
+    """
+
+    rate: float | None = None
+    weight_decay: float = 0.01
+    schedule: Schedule = field(default_factory=Cosine)
+
+
+@dataclass(frozen=True)
+class CardChoice:
+    """Say what the model card of the adapter shall say beside what is measured.
+
+    Attributes:
+        summary: what the adapter is for, in a sentence or two.
+        licence: terms of the adapter.
+        data: name, licence and source of the data that it is trained on.
+        pixel_size: ground size of a pixel in metres, for remote sensing.
+    """
+
+    summary: str = ""
+    licence: str = "Apache-2.0"
+    data: tuple[DataSource, ...] = ()
+    pixel_size: float | None = None
+
+    def card(self, recipe: Recipe, metrics: Mapping[str, Any]) -> AdapterCard:
+        """Return the card of an adapter that a recipe trained."""
+        output: Any = recipe.output
+        return AdapterCard(
+            summary=self.summary,
+            recipe=recipe.name,
+            output=output,
+            options=recipe.to_json(),
+            pixel_size=self.pixel_size,
+            metrics=metrics,
+            data=tuple(self.data),
+            licence=self.licence,
+        )

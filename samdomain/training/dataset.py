@@ -1,0 +1,136 @@
+"""Read samples one by one, in one of several views, and put them together into batches."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Num
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from samdomain.errors import InputError
+from samdomain.recipes import Batch
+from samdomain.training.pictures import read_image
+from samdomain.training.sample import Sample
+from samdomain.views import VIEWS
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A sample that was read.
+
+    Attributes:
+        name: name of the sample.
+        image: its pixels.
+        masks: its objects, one plane each.
+    """
+
+    name: str
+    image: Num[Tensor, "c h w"]
+    masks: Bool[Tensor, "n h w"]
+
+
+class SampleDataset(Dataset[Item]):
+    """Read samples; each stands here once a view.
+
+    Item k is sample k // V in view k % V: who chooses the item chooses the view, so that reading
+    has no chance in it and may happen in any process.
+
+    Args:
+        samples: what to read.
+        views: V, the number of views of `samdomain.views.VIEWS`, from the first on.
+    """
+
+    def __init__(self, samples: Sequence[Sample], views: int = 1) -> None:
+        if not 1 <= views <= len(VIEWS):
+            raise InputError(f"{views} views: allowed are 1 to {len(VIEWS)}")
+        self.samples = tuple(samples)
+        self.views = VIEWS[:views]
+
+    def __len__(self) -> int:
+        """Return the number of samples times the number of views."""
+        return len(self.samples) * len(self.views)
+
+    def __getitem__(self, index: int) -> Item:
+        """Read an item.
+
+        Raises:
+            InputError: a file cannot be read, or image and masks differ in size.
+        """
+        sample, view = divmod(index, len(self.views))
+        return read_item(self.samples[sample], view)
+
+
+def read_item(sample: Sample, view: int = 0) -> Item:
+    """Read a sample in a view of `samdomain.views.VIEWS`.
+
+    Raises:
+        InputError: a file cannot be read, or image and masks differ in size.
+    """
+    image, masks = read_image(sample.image), sample.masks.read()
+    if image.shape[-2:] != masks.shape[-2:]:
+        raise InputError(
+            f"{sample.image} has {tuple(image.shape[-2:])} pixels, its masks "
+            f"{tuple(masks.shape[-2:])}: samdomain fit --check lists all of these"
+        )
+    turn = VIEWS[view]
+    return Item(sample.name, turn(image).contiguous(), turn(masks).contiguous())
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Put items together; images keep their own sizes."""
+    return Batch(
+        images=[item.image.float() for item in items],
+        masks=[item.masks for item in items],
+        names=[item.name for item in items],
+    )
+
+
+class ViewSampler(Sampler[int]):
+    """Take each sample once an epoch in a view by chance, in an order by chance.
+
+    Both follow from the seed and the epoch alone, so that a training that goes on where it
+    stopped sees what an undisturbed one sees. Several processes share the samples out; a few
+    are taken twice where they do not share out evenly.
+
+    Args:
+        samples: number of samples.
+        views: number of views of each.
+        seed: fixes the order.
+        process: number of this process, from 0.
+        processes: number of processes that train together.
+    """
+
+    def __init__(
+        self, samples: int, views: int, seed: int, process: int = 0, processes: int = 1
+    ) -> None:
+        self.samples = samples
+        self.views = views
+        self.seed = seed
+        self.process = process
+        self.processes = processes
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes next; Lightning does."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of items of this process."""
+        return math.ceil(self.samples / self.processes)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the items of this process in an epoch."""
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
+        order = torch.randperm(self.samples, generator=generator)
+        view = torch.randint(self.views, (self.samples,), generator=generator)
+        items = (order * self.views + view).tolist()
+        whole = items * (1 + len(self) * self.processes // max(1, len(items)))
+        yield from whole[self.process : len(self) * self.processes : self.processes]
+
+
+def epoch_seed(seed: int, epoch: int, process: int = 0) -> int:
+    """Return a seed of its own for each epoch and process of a training."""
+    # Primes keep neighbouring seeds and epochs from meeting.
+    return seed * 1_000_003 + epoch * 1009 + process

@@ -1,0 +1,89 @@
+"""Read images and masks of everyday formats: PNG, JPEG, TIFF, BMP, WebP."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int, Num
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from samdomain.errors import InputError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+"""What the name of an image or a mask may end in, in small letters."""
+
+_GREY_MODES = frozenset({"L", "I", "F", "I;16", "I;16B", "I;16L"})
+
+
+def pictures(folder: Path) -> list[Path]:
+    """List the images of a folder and of the folders in it, in the order of their names."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def read_image(path: Path) -> Num[Tensor, "3 h w"]:
+    """Read an image as three channels, grey ones three times the same, transparency dropped.
+
+    Values are as in the file: 0 to 255 for eight bits.
+
+    Raises:
+        InputError: the file is missing, broken or no image.
+    """
+    with _loaded(path) as image:
+        if image.mode in _GREY_MODES:
+            values = _values(image)
+            return torch.as_tensor(values)[None].expand(3, -1, -1).contiguous()
+        return torch.as_tensor(_values(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+
+
+def read_values(path: Path) -> Int[Tensor, "h w"]:
+    """Read the values of a mask: classes, ids, or black and white.
+
+    A mask with colours counts as black where all of its channels are 0.
+
+    Raises:
+        InputError: the file is missing, broken or no image.
+    """
+    with _loaded(path) as image:
+        if image.mode in {"1", "P"}:
+            return torch.as_tensor(_values(image).astype(np.int64))
+        if image.mode in _GREY_MODES:
+            return torch.as_tensor(_values(image).astype(np.int64))
+        if image.mode == "LA":
+            return torch.as_tensor(_values(image.convert("L")).astype(np.int64))
+        return torch.as_tensor(_values(image.convert("RGB")).max(axis=2).astype(np.int64))
+
+
+def size(path: Path) -> tuple[int, int]:
+    """Read the (rows, columns) of an image without its pixels.
+
+    Raises:
+        InputError: the file is missing or no image.
+    """
+    with _opened(path) as image:
+        return image.height, image.width
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the folder or the list of files") from error
+    except (OSError, UnidentifiedImageError) as error:
+        raise InputError(f"{path} is no image that can be read: {error}") from error
+
+
+def _loaded(path: Path) -> Image.Image:
+    image = _opened(path)
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        image.close()
+        raise InputError(f"{path} is broken: {error}") from error
+    return image
+
+
+def _values(image: Image.Image) -> np.ndarray:
+    values = np.array(image)
+    # torch has no operations for uint16 and big-endian values.
+    return values.astype(np.int32) if values.dtype.itemsize == 2 else values  # noqa: PLR2004

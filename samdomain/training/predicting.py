@@ -1,0 +1,67 @@
+"""The work behind `samdomain predict`."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from PIL import Image
+
+from samdomain.door import Facts, Report
+from samdomain.errors import InputError, PartialError
+from samdomain.training.command import Command
+from samdomain.training.fit import out_folder, quiet_warnings
+from samdomain.training.measuring import adapter_of, run_of
+from samdomain.training.model import Adapted, adapted
+from samdomain.training.pictures import pictures, read_image
+from samdomain.training.publishing import published, told_of_disk
+
+logger = logging.getLogger(__name__)
+
+
+def predict(words: Sequence[str]) -> Report:
+    """Write the mask of each image of a folder; see `samdomain predict --help`.
+
+    Raises:
+        InputError: there is no image, or the adapter needs prompts.
+        PartialError: some images could not be read; they are listed, the others are done.
+    """
+    command = Command("predict", words)
+    folder = command.config.images
+    if folder is None or not Path(folder).is_dir():
+        raise InputError(f"--images is {folder}: give the folder of the images to predict")
+    paths = pictures(Path(folder))
+    if not paths:
+        raise InputError(f"{folder} has no images")
+    out = command.config.out or out_folder(command, words) / "predicted"
+    with quiet_warnings(), redirect_stdout(sys.stderr):
+        model = adapted(command, adapter_of(command, run_of(words)))
+        if model.recipe.output != "semantic":
+            raise InputError(
+                f"recipe {model.recipe.name!r} needs prompts: samdomain segment takes them"
+            )
+        failed = _predict(model, Path(folder), paths, Path(out))
+    if failed:
+        raise PartialError(
+            f"{len(failed)} of {len(paths)} images could not be read, as {failed[0]}; the masks of "
+            f"the others are in {out}"
+        )
+    return Facts({"masks": str(out), "images": len(paths)})
+
+
+def _predict(model: Adapted, folder: Path, paths: Sequence[Path], out: Path) -> list[str]:
+    device = model.sam.prompt_encoder.get_dense_pe().device
+    failed: list[str] = []
+    for path in paths:
+        try:
+            image = read_image(path)
+        except InputError as error:
+            logger.error("%s", error)
+            failed.append(path.name)
+            continue
+        mask = model.recipe.predict(model.sam, image.to(device)).logits[0, 0] > 0
+        target = (out / path.relative_to(folder)).with_suffix(".png")
+        with told_of_disk(out), published(target) as scratch:
+            Image.fromarray((mask.cpu().numpy() * 255).astype("uint8")).save(scratch)
+    return failed
