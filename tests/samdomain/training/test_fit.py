@@ -139,7 +139,7 @@ def interrupted(path: Path, out: Path, epoch: int) -> None:
 @pytest.mark.slow
 def test_a_killed_run_goes_on(config: Config, fit: Any, tmp_path: Path) -> None:
     """After kill -9 a run ends as an undisturbed one."""
-    path = config(trainer=lasting(30))
+    path = config(trainer=lasting(12))
     fit(path, "whole")
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "samdomain", "fit", "--config", str(path), "--out", str(out)]
