@@ -7,10 +7,14 @@ IoU of the returned with the mapped polygons is over buildings wholly inside the
 the run as it ships stand, in the same process: the bare boxes, one window for each object, and
 the model in plain torch, one image at a time, which is the fastest that torch alone does.
 
+`workers_1` and `workers_2` share the blocks out among processes of one thread each, `block_512` and
+`block_2048` cut other blocks: the SHA-256 of the files shows that none of it changes them.
+
 `parts` times the steps alone, each way in turn. `acceptance` compares what the cells of A21 and
-`parts` hold with what is asked for. Times are seconds of this machine: compare them with one
-another only, and only where `load` (of other processes, as it began) is near 0. Each cell is a
-file in benchmarks/results/segment, written as it ends; a cell that is there is not run again.
+`parts` hold with what is asked for; `network_s` of a run are the seconds inside the model. Times
+are seconds of this machine: compare them with one another only, and only where `load` (of other
+processes, as it began) is near 0. Each cell is a file in benchmarks/results/segment, written as it
+ends; a cell that is there is not run again.
 """
 
 import os
@@ -28,16 +32,18 @@ import geopandas as gpd
 import numpy as np
 import shapely
 import torch
-from grid import read_cell, run_grid
+from grid import RESULTS, read_cell, run_grid
 from real_data import FOLDER
 
 from samdomain import Prompts, accelerate, decode, encode, load_sam
 from samdomain.acceleration.engines import TorchEngine
+from samdomain.weights import sha256
 from samdomain_geo import segment
 from samdomain_geo.windows import Sharing, share_windows
 
 BUILDINGS = FOLDER / "kampala" / "buildings.geojson"
 SCENES = ("A20", "A21")
+SAME = ("instances.tif", "polygons.gpkg")
 ALONE = Sharing(contexts=(2.5,), widest=2.5, margin=0.75)
 
 
@@ -48,21 +54,35 @@ def main() -> None:
         "plain_torch": plain_torch,
         "one_window_each": one_window_each,
     }
+    flags: dict[str, dict[str, int]] = {
+        "workers_1": {"workers": 1},
+        "workers_2": {"workers": 2},
+        "block_512": {"block": 512, "threads": 1},
+        "block_2048": {"block": 2048, "threads": 1},
+    }
+    scenes = {scene: FOLDER / "kampala" / f"{scene}.tif" for scene in SCENES}
     cells: dict[str, Callable[[], dict[str, Any]]] = {
-        f"{scene}-{name}": partial(run, FOLDER / "kampala" / f"{scene}.tif", variant)
-        for scene in SCENES
+        f"{scene}-{name}": partial(run, path, variant)
+        for scene, path in scenes.items()
         for name, variant in variants.items()
     }
+    cells |= {f"A21-{name}": partial(run, scenes["A21"], **some) for name, some in flags.items()}
     run_grid("segment", cells | {"parts": measure_parts, "acceptance": compare})
 
 
-def run(scene: Path, variant: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
+def run(
+    scene: Path,
+    variant: Callable[[], AbstractContextManager[None]] = nullcontext,
+    **flags: int,
+) -> dict[str, Any]:
     """Segment one scene in a variant and compare its polygons with the map."""
-    with tempfile.TemporaryDirectory() as folder, variant():
+    dated = patch.dict(os.environ, {"SOURCE_DATE_EPOCH": "1000000000"})
+    with tempfile.TemporaryDirectory() as folder, variant(), dated, network_timed() as network:
         accelerate(load_sam())  # a first conversion is no part of a run
         start, cpu = time.perf_counter(), time.process_time()
-        result = segment(scene, prompts=BUILDINGS, out=Path(folder) / "out")
+        result = segment(scene, prompts=BUILDINGS, out=Path(folder) / "out", **flags)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        digests = {name: sha256(result.folder / name) for name in SAME}
     truth = gpd.read_file(BUILDINGS).to_crs(result.objects.crs)
     mapped = truth.geometry.make_valid().loc[result.objects["prompt_fid"]].to_numpy()
     whole = ~result.objects["flags"].str.contains("clipped").to_numpy()
@@ -76,7 +96,9 @@ def run(scene: Path, variant: Callable[[], AbstractContextManager[None]]) -> dic
         "engine": result.record["engine"],
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu, 1),
+        "network_s": round(sum(network), 1),
         "stages": result.record["seconds"],
+        "sha256": digests,
     }
 
 
@@ -133,7 +155,7 @@ def compare() -> dict[str, Any]:
     parts, shipped, plain = (read_cell("segment", name) for name in names)
     network = shipped["windows"] * parts["encode_s"] + shipped["objects"] * parts["decode_s"]
     bound = 1.3 * network + 5
-    return {
+    return shared_out() | {
         "loads": [cell["load"] for cell in (parts, shipped, plain)],
         "network_s": round(network, 1),
         "bound_s": round(bound, 1),
@@ -141,9 +163,43 @@ def compare() -> dict[str, Any]:
         "within_bound": shipped["seconds"] <= bound,
         "run_ratio": round(plain["seconds"] / shipped["seconds"], 2),
         "run_ratio_cpu": round(plain["cpu_seconds"] / shipped["cpu_seconds"], 2),
+        "overhead": round(1 - shipped["network_s"] / shipped["seconds"], 3),
         "encoder_ratio": parts["encoder_ratio"],
         "encoder_ratio_fastest": parts["encoder_ratio_fastest"],
     }
+
+
+def shared_out() -> dict[str, Any]:
+    """Compare runs that are shared out or cut otherwise, as far as their cells are there."""
+    names = ("workers_1", "workers_2", "block_512", "block_2048")
+    if not all((RESULTS / "segment" / f"A21-{name}.json").exists() for name in names):
+        return {}
+    cells = {name: read_cell("segment", f"A21-{name}") for name in names}
+    one, two = (cells[name]["stages"]["run"] for name in ("workers_1", "workers_2"))
+    return {
+        "same_files": all(
+            cell["sha256"] == cells["workers_1"]["sha256"] for cell in cells.values()
+        ),
+        "two_workers": round(one / two, 2),
+    }
+
+
+@contextmanager
+def network_timed() -> Iterator[list[float]]:
+    """Note the seconds of each call of the model in this process."""
+    spent: list[float] = []
+
+    def timing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def clocked(*inputs: Any, **options: Any) -> Any:
+            seconds, result = timed(lambda: call(*inputs, **options))
+            spent.append(seconds)
+            return result
+
+        return clocked
+
+    where = "samdomain_geo.prompted"
+    with patch(f"{where}.encode", timing(encode)), patch(f"{where}.decode", timing(decode)):
+        yield spent
 
 
 @contextmanager

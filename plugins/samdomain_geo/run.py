@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Protocol, Self
 
 from tqdm import tqdm
@@ -75,7 +76,8 @@ def run(
         part: share of the blocks.
 
     Returns:
-        dict: seconds spent in each step, added up over all processes, and the blocks done.
+        dict: seconds of each step, added up over all processes, where they overlap; those of the
+        whole ("run"); and the blocks done.
 
     Raises:
         StoppedError: interrupted, disk full or workers lost; finished blocks are kept.
@@ -86,7 +88,7 @@ def run(
     if not todo:
         return dict(spent)
     hidden = True if logger.getEffectiveLevel() > logging.WARNING else None  # None: off a terminal
-    done = 0
+    done, start = 0, perf_counter()
     try:
         with (
             tqdm(desc=store.manifest.verb, total=len(todo), unit="block", disable=hidden) as bar,
@@ -101,4 +103,5 @@ def run(
             f"interrupted with {done} of {len(todo)} blocks done, which are kept: "
             "run again with --resume"
         ) from error
+    spent.update(run=perf_counter() - start)
     return {step: round(seconds, 3) for step, seconds in spent.items()}
