@@ -120,6 +120,8 @@ class _Graph:
             "INFERENCE_PRECISION_HINT": self._precision,
             "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
             "PERFORMANCE_HINT": "LATENCY",
+            # Pinned, the threads of all processes would sit on the same first cores.
+            "ENABLE_CPU_PINNING": "NO",
             "CACHE_DIR": str(self._path.parent / f"compiled-{self._precision}"),
         }
         return ov.Core().compile_model(self._path, "CPU", settings)
