@@ -110,7 +110,7 @@ class Cluster:
                 f"no Dask scheduler answers at {self.address}: give --scheduler the address that "
                 "dask scheduler prints, as tcp://host:8786"
             ) from error
-        with client, _quiet():
+        with _quiet(), client:
             if not client.scheduler_info()["workers"]:
                 logger.warning("the scheduler at %s has no workers yet: waiting", self.address)
             yield client
