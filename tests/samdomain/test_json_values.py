@@ -39,7 +39,7 @@ RIGHT: dict[str, Any] = {
 
 
 def test_values_as_json_has_them_fit() -> None:
-    """Lists stand for tuples and sets, whole numbers for floats; names and types of another world are left alone."""
+    """Lists stand for sequences and sets; names and types that JSON lacks are left alone."""
     check_values(Stated, RIGHT | {"other": object()})
 
 
