@@ -1,6 +1,6 @@
 """Check values that come from a file against the types that a class states."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -35,11 +35,11 @@ def _fits(value: Any, stated: Any) -> bool:
         return any(_fits(value, one) for one in inner)
     if origin is Literal:
         return isinstance(value, str) and value in inner
-    if not isinstance(origin, type):
-        return True
+    if not isinstance(origin, type) or not issubclass(origin, Mapping | Sequence | Set):
+        return True  # nothing that JSON could hold: the class itself has to look at it
     if issubclass(origin, Mapping):  # names are always text in JSON
         return isinstance(value, Mapping) and all(_fits(one, inner[1]) for one in value.values())
-    listed = isinstance(value, Sequence | frozenset) and not isinstance(value, str)
+    listed = isinstance(value, Sequence | Set) and not isinstance(value, str)
     return listed and all(_fits(one, inner[0]) for one in value)
 
 

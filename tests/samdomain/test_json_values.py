@@ -20,6 +20,7 @@ class Stated:
     kinds: frozenset[Literal["a", "b"]]
     counts: Mapping[str, int]
     anything: Mapping[str, Any]
+    kind: type[int]
 
 
 RIGHT: dict[str, Any] = {
@@ -33,11 +34,12 @@ RIGHT: dict[str, Any] = {
     "kinds": ["b"],
     "counts": {"x": 1},
     "anything": {"x": [None, "y"]},
+    "kind": bool,
 }
 
 
 def test_values_as_json_has_them_fit() -> None:
-    """Lists stand for tuples and sets, whole numbers for floats; other names are left alone."""
+    """Lists stand for sequences and sets; names and types that JSON lacks are left alone."""
     check_values(Stated, RIGHT | {"other": object()})
 
 
