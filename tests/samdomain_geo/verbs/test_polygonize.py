@@ -261,7 +261,7 @@ def test_stages_are_told(mask: Path, tmp_path: Path, capsys: Any) -> None:
     assert run(mask, tmp_path / "p.gpkg", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert list(told["seconds"]) == ["plan", "run", "join", "write"]
-    assert set(told["steps"]) == {"blocks", "read", "compute", "write"}
+    assert set(told["steps"]) == {"blocks", "read", "compute", "write", "run"}
     assert run(mask, tmp_path / "q.gpkg", "--part", "1/1", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told["seconds"]["blocks"] == 1
