@@ -1,8 +1,9 @@
 """Do the blocks of a run in one process: read ahead, compute, write, all at the same time."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from threading import BoundedSemaphore, Lock
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import BoundedSemaphore
 from time import perf_counter
 from typing import Any, Protocol, runtime_checkable
 
@@ -52,12 +53,20 @@ class ChippedWork(Work, Protocol):
 
 
 class Station:
-    """A process's place of work: a worker, and where its blocks go."""
+    """A process's place of work: a worker, and where its blocks go.
 
-    def __init__(self, worker: Worker, store: BlockStore) -> None:
+    One thread reads and one computes, always the same: what the libraries keep for each thread
+    that calls them is there once.
+    """
+
+    def __init__(self, worker: Worker, store: BlockStore, pools: ExitStack) -> None:
         self._worker, self._store = worker, store
         self._seats = BoundedSemaphore(IN_FLIGHT)
-        self._reading, self._computing = Lock(), Lock()
+        threads = store.manifest.threads
+        self._reader = pools.enter_context(ThreadPoolExecutor(1, "read"))
+        self._computer = pools.enter_context(
+            ThreadPoolExecutor(1, "compute", torch.set_num_threads, (threads,))
+        )
 
     def __call__(self, index: int) -> dict[str, float]:
         """Do one block, unless it is there, and return the seconds of each step.
@@ -68,17 +77,20 @@ class Station:
         with self._seats:
             if self._store.has(index):  # by another process in the same folder
                 return {}
-            with self._reading:
-                start = perf_counter()
-                source = self._worker.read(block)
-                read = perf_counter() - start
-            with self._computing:
-                start = perf_counter()
-                arrays = {} if source is None else self._worker.compute(block, source)
-                compute = perf_counter() - start
-            start = perf_counter()
-            self._store.write(index, arrays)
-            return {"read": read, "compute": compute, "write": perf_counter() - start}
+            source, read = self._reader.submit(_timed, self._worker.read, block).result()
+            arrays, compute = {}, 0.0
+            if source is not None:
+                work = self._computer.submit(_timed, self._worker.compute, block, source)
+                arrays, compute = work.result()
+            _, write = _timed(self._store.write, index, arrays)
+            return {"read": read, "compute": compute, "write": write}
+
+
+def _timed(call: Callable[..., Any], *inputs: Any) -> tuple[Any, float]:
+    """Return what a call returns, and its seconds."""
+    start = perf_counter()
+    result = call(*inputs)
+    return result, perf_counter() - start
 
 
 @contextmanager
@@ -90,7 +102,7 @@ def open_station(work: Work, store: BlockStore) -> Iterator[Station]:
     before = torch.get_num_threads()
     torch.set_num_threads(store.manifest.threads)
     try:
-        with block_cache(), work.open(store.manifest) as worker:
-            yield Station(worker, store)
+        with block_cache(), work.open(store.manifest) as worker, ExitStack() as pools:
+            yield Station(worker, store, pools)
     finally:
         torch.set_num_threads(before)
