@@ -225,7 +225,11 @@ class Noise:
         """Read nothing."""
         return block.window
 
-    def compute(self, block: Block, source: Window) -> Mapping[str, NDArray[Any]]:  # noqa: ARG002
+    def compute(
+        self,
+        block: Block,
+        source: Window,  # noqa: ARG002 - a Worker
+    ) -> Mapping[str, NDArray[Any]]:
         """Return the block's bytes."""
         return {"noise": noise(block)}
 

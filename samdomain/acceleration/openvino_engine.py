@@ -34,7 +34,7 @@ class OpenVinoEngine:
     def convert(self, sam: Sam, folder: Path) -> None:
         """Trace the parts and write them as OpenVINO's graphs in float32.
 
-        Takes about half a minute and 0.6 GB for the embedded weights; later runs need neither.
+        Takes some 20 seconds for the embedded weights; later runs need none of it.
         """
         spec = sam.spec
         encoder = _FlatEncoder(cast(nn.Module, sam.image_encoder))

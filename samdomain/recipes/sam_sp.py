@@ -53,10 +53,9 @@ class SamSP(Values):
 
     - "paper": its loss, with alpha 1 (not stated); full decoder and prompt encoder.
     - "recommended", the defaults: about a tenth of these values; the first pass is taught by the
-      truth too, which the box's quality rests on. Until the second pass is good, its lesson is
-      mostly to find nothing, and the divergence of confident logits is some nats where Dice is 1
-      at most: so alpha is 0.1. Boxes are jittered in training, so that the second pass learns to
-      mend a box that is a little off.
+      truth too, which the box's quality rests on. The divergence of confident logits is some nats
+      where Dice is 1 at most: so alpha is 0.1. Boxes are jittered in training, so that the second
+      pass learns to mend a box that is a little off.
 
     Attributes:
         tuning: what trains.

@@ -86,4 +86,4 @@ def _loaded(path: Path) -> Image.Image:
 def _values(image: Image.Image) -> np.ndarray:
     values = np.array(image)
     # torch has no operations for uint16 and big-endian values.
-    return values.astype(np.int32) if values.dtype.itemsize == 2 else values  # noqa: PLR2004
+    return values.astype(np.int32) if values.dtype.itemsize == 2 else values  # noqa: PLR2004 - bytes
