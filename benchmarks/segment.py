@@ -7,7 +7,7 @@ IoU of the returned with the mapped polygons is over buildings wholly inside the
 the run as it ships stand, in the same process: the bare boxes, one window for each object, and
 the model in plain torch, one image at a time, which is the fastest that torch alone does.
 
-`workers_1` and `workers_2` share the blocks out among processes of one thread each, `block_512`
+`workers_1` and `workers_2` share the blocks out among processes of one thread each, `block_2048`
 cuts other blocks: the SHA-256 of the files shows that none of it changes them.
 
 `parts` times the steps alone, each way in turn. `acceptance` compares what the cells of A21 and
@@ -58,7 +58,7 @@ def main() -> None:
     flags: dict[str, dict[str, int]] = {
         "workers_1": {"workers": 1},
         "workers_2": {"workers": 2},
-        "block_512": {"block": 512, "threads": 1},
+        "block_2048": {"block": 2048, "threads": 1},
     }
     scenes = {scene: FOLDER / "kampala" / f"{scene}.tif" for scene in SCENES}
     cells: dict[str, Callable[[], dict[str, Any]]] = {
@@ -177,7 +177,7 @@ def compare() -> dict[str, Any]:
 
 def shared_out() -> dict[str, Any]:
     """Compare runs that are shared out or cut otherwise, as far as their cells are there."""
-    names = ("workers_1", "workers_2", "block_512")
+    names = ("workers_1", "workers_2", "block_2048")
     if not all((RESULTS / "segment" / f"A21-{name}.json").exists() for name in names):
         return {}
     cells = {name: read_cell("segment", f"A21-{name}") for name in names}

@@ -56,7 +56,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     regularize: bool = False,
     format: str = GEOPACKAGE.extension,
     precision: Precision = "f32",
-    block: int = 1024,
+    block: int = 512,
     workers: int | None = None,
     scheduler: str | None = None,
     threads: int | None = None,
