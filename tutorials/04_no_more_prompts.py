@@ -102,9 +102,9 @@ print(f"{mean_dice(sam, 'null'):.2f} without a prompt")
 # ## What trains
 #
 # A recipe is a value that knows what to inject, what a step makes smaller, and how to answer. The
-# recommended preset trains about 352,000 values: low-rank updates in the decoder and in the last
-# stage of the encoder, the decoder's norms and tokens, and the embedding of "no mask". All that
-# comes before the last stage is frozen, so it is computed once and kept on disk.
+# recommended preset trains about 347,000 values: low-rank updates in the decoder and in the last
+# block of the encoder, the decoder's norms and tokens, and the embedding of "no mask". All that
+# comes before that block is frozen, so it is computed once and kept on disk.
 
 # %%
 recipe = preset("sam_sp")
