@@ -19,6 +19,9 @@ _WRONG_PLACE = {
     errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP,
 }  # fmt: skip
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
+"""Error numbers of a disk, or of a user's share of it, that has no room left."""
+
 
 @contextmanager
 def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:

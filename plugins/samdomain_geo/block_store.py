@@ -1,6 +1,5 @@
 """Keep the blocks of a run on disk, so that a run can stop anywhere and go on."""
 
-import errno
 import gzip
 import os
 import shutil
@@ -16,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from samdomain.errors import InputError, SamDomainError, StoppedError
-from samdomain.whole_file import whole_file
+from samdomain.whole_file import FULL, whole_file
 from samdomain_geo.output import is_full
 from samdomain_geo.plan import Manifest
 
@@ -180,7 +179,7 @@ def claim_store(folder: Path, manifest: Manifest, *, resume: bool) -> BlockStore
         _refuse_foreign(folder)
         began = _create_whole(folder / _MANIFEST, manifest.to_json().encode())
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in FULL:
             raise _full(folder) from error
         raise InputError(f"{folder} cannot be written: {error.strerror}") from error
     store = open_store(folder)

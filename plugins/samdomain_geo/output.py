@@ -1,6 +1,5 @@
 """Write a folder of results so that nothing half-written ever carries a final name."""
 
-import errno
 import json
 import shutil
 import tempfile
@@ -10,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samdomain.errors import InputError, SamDomainError, StoppedError
+from samdomain.whole_file import FULL
 
-_FULL = ("disk is full", "no space left")
+_TOLD = ("disk is full", "no space left", "quota exceeded")
 _LEAST_FREE = 1 << 20  # bytes; below it no result of ours finds room
 
 
@@ -114,8 +114,8 @@ def is_full(folder: Path, error: Exception) -> bool:
     """Tell whether an error means that the disk of a folder is full."""
     # GDAL and SQLite tell of a full disk in errors of their own, or only by failing; and what
     # they take back on failure leaves room again.
-    told = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    told |= any(words in str(error).lower() for words in _FULL)
+    told = isinstance(error, OSError) and error.errno in FULL
+    told |= any(words in str(error).lower() for words in _TOLD)
     return told or shutil.disk_usage(folder).free < _LEAST_FREE
 
 

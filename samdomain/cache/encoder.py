@@ -108,31 +108,29 @@ class CachedEncoder:
         digest = self._digest(steps)
         keys = [_key(digest, image) for image in pixels]
         rows = [self._store.get(key) for key in keys]
-        missing = [i for i, row in enumerate(rows) if row is None]
-        if missing:
-            for i, row in zip(missing, self._run(steps, pixels[missing]), strict=True):
-                self._store.put(keys[i], row)
-                # As it will be read the next time: epochs must not differ.
-                rows[i] = {name: rounded(one).float() for name, one in row.items()}
-        found = [row for row in rows if row is not None]
+        found = [
+            self._compute(key, steps, image) if row is None else row
+            for key, row, image in zip(keys, rows, pixels, strict=True)
+        ]
         maps = {
             name: torch.stack([row[name] for row in found]).to(pixels.device) for name in found[0]
         }
         current = maps.pop(_CURRENT)
         return current, {int(stride): one for stride, one in maps.items()}
 
-    def _run(self, steps: Sequence[Step], pixels: Tensor) -> list[dict[str, Tensor]]:
-        features: Features = (pixels, {})
-        # What is kept must not depend on the caller's precision.
-        with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):
+    def _compute(self, key: str, steps: Sequence[Step], image: Tensor) -> dict[str, Tensor]:
+        features: Features = (image[None], {})
+        # What is kept must not depend on the caller's precision, nor on the other images of the
+        # batch; on a CPU one by one is faster, too.
+        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             for step in steps:
                 features = step.run(features)
         current, levels = features
         kept = {str(stride): one for stride, one in levels.items() if stride in self._strides}
-        return [
-            {_CURRENT: current[i], **{name: one[i] for name, one in kept.items()}}
-            for i in range(len(pixels))
-        ]
+        row = {name: one[0] for name, one in {_CURRENT: current, **kept}.items()}
+        self._store.put(key, row)
+        # As it will be read the next time: epochs must not differ.
+        return {name: rounded(one).float() for name, one in row.items()}
 
     def _digest(self, steps: Sequence[Step]) -> bytes:
         tensors = [tensor for step in steps for tensor in step.tensors()]

@@ -15,24 +15,11 @@ from samdomain.metrics import dice_score
 from samdomain.prompting import predicted_boxes, roughened, self_prompt
 from samdomain.recipes.answering import ask, score_images
 from samdomain.recipes.batch import Batch
-from samdomain.recipes.mask_loss import DICE, MaskLoss
+from samdomain.recipes.mask_loss import DICE, SAM_COST, MaskLoss
 from samdomain.recipes.recipe import Images, Outputs, answers_to_images
-from samdomain.recipes.tuning import Tuning
+from samdomain.recipes.tuning import LIGHT, Tuning
 from samdomain.recipes.values import Values
 from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, encode
-
-_DECODER = ("decoder.q", "decoder.k", "decoder.v", "decoder.proj", "decoder.mlp")
-
-LIGHT = Tuning(
-    injections=(
-        LoRA(_DECODER, rank=16),
-        LoRA(("encoder.q", "encoder.v"), rank=4, last=2),
-    ),
-    parts=("decoder.norms", "decoder.tokens", "prompt_encoder.null"),
-)
-"""Low-rank updates in the decoder and in the encoder's last two blocks (LiteMedSAM's last stage),
-the decoder's norms and tokens, and the embedding of no mask: 352,384 values of LiteMedSAM, of which
-a file in half precision takes 0.7 MB."""
 
 FULL = Tuning(injections=(LoRA(rank=4),), parts=("decoder", "prompt_encoder"))
 """The paper's: low-rank updates in all of the encoder, decoder and prompt encoder as a whole."""
@@ -53,9 +40,10 @@ class SamSP(Values):
 
     - "paper": its loss, with alpha 1 (not stated); full decoder and prompt encoder.
     - "recommended", the defaults: about a tenth of these values; the first pass is taught by the
-      truth too, which the box's quality rests on. The divergence of confident logits is some nats
-      where Dice is 1 at most: so alpha is 0.1. Boxes are jittered in training, so that the second
-      pass learns to mend a box that is a little off.
+      truth too, which the box's quality rests on. Focal loss stands beside Dice, whose gradient
+      is small where a mask is empty, as the first pass's is in the beginning. The divergence of
+      confident logits is some nats where Dice is 1 at most: so alpha is 0.1. Boxes are jittered
+      in training, so that the second pass learns to mend a box that is a little off.
 
     Attributes:
         tuning: what trains.
@@ -76,7 +64,7 @@ class SamSP(Values):
     monitor: ClassVar[str] = "dice"
 
     tuning: Tuning = LIGHT
-    loss_of_masks: MaskLoss = DICE
+    loss_of_masks: MaskLoss = SAM_COST
     alpha: float = 0.1
     first: float = 1.0
     rounds: int = 1
@@ -88,7 +76,9 @@ class SamSP(Values):
     def presets(cls) -> Mapping[str, "SamSP"]:
         """Return the recipe as the paper has it, and as we advise."""
         return {
-            "paper": cls(tuning=FULL, alpha=1.0, first=0.0, jitter=0.0, rate=1e-4),
+            "paper": cls(
+                tuning=FULL, loss_of_masks=DICE, alpha=1.0, first=0.0, jitter=0.0, rate=1e-4
+            ),
             "recommended": cls(),
         }
 

@@ -7,6 +7,7 @@ from typing import Any
 from samdomain.catalogue import read_injection
 from samdomain.errors import InputError
 from samdomain.injection import Injected, Injection, injections
+from samdomain.lora import LoRA
 from samdomain.modules import freeze
 from samdomain.policies import train_parts
 from samdomain.recipes.values import Values
@@ -88,3 +89,14 @@ class Tuning(Values):
 
 def _there(sam: Sam, injection: Injection) -> Injected | None:
     return next((one for one in injections(sam) if one.injection == injection), None)
+
+
+_DECODER = LoRA(("decoder.q", "decoder.k", "decoder.v", "decoder.proj", "decoder.mlp"), rank=16)
+_PARTS = ("decoder.norms", "decoder.tokens", "prompt_encoder.null")
+
+LIGHT_DECODER = Tuning((_DECODER,), _PARTS)
+"""Low-rank updates in all of the decoder, its norms and tokens, and the embedding of no mask."""
+
+LIGHT = Tuning((_DECODER, LoRA(("encoder.q", "encoder.v"), rank=4, last=1)), _PARTS)
+"""`LIGHT_DECODER`, with low-rank updates in the encoder's last block, half of LiteMedSAM's last
+stage: what a CPU trains within the hour, since all that comes before is computed once."""

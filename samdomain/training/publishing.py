@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from samdomain.errors import InputError, StoppedError
+from samdomain.whole_file import FULL
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def told_of_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in FULL:
             raise StoppedError(
                 f"the disk of {folder} is full: make room, then --resume goes on"
             ) from error

@@ -5,9 +5,9 @@ from samdomain_geo.block_cache import block_cache
 
 
 def test_the_cache_is_bounded() -> None:
-    """GDAL keeps 64 MB of blocks at most."""
+    """GDAL keeps 32 MB of blocks at most."""
     with block_cache():
-        assert getenv()["GDAL_CACHEMAX"] == 1 << 26
+        assert getenv()["GDAL_CACHEMAX"] == 1 << 25
 
 
 def test_the_users_bound_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:

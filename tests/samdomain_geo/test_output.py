@@ -1,4 +1,5 @@
 import errno
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,10 +55,11 @@ def test_a_failure_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == dict.fromkeys(NAMES, "old")
 
 
-def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
-    """ENOSPC stops the run with advice, and leaves nothing behind."""
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_as_such(tmp_path: Path, number: int) -> None:
+    """No room on the disk, or in the user's share of it, stops the run and leaves nothing."""
     with pytest.raises(StoppedError, match=r"disk of .* is full"):
-        fail(tmp_path / "out", OSError(errno.ENOSPC, "No space left on device"))
+        fail(tmp_path / "out", OSError(number, os.strerror(number)))
     assert not (tmp_path / "out").exists()
 
 

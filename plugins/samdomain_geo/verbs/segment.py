@@ -143,13 +143,13 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         stretching = measure(opened)
         extents = placed.extents(side or sam.spec.input_size / SHARED.contexts[0], opened)
         windows = share_windows(extents, opened.rows, opened.columns)
-        fast = accelerate(sam, precision)
-        work = PromptedWork(fast, *which, stretching, placed.bare(), windows)
+        sam = accelerate(sam, precision)  # what it was made from takes memory no longer
+        work = PromptedWork(sam, *which, stretching, placed.bare(), windows)
         inputs = {
             "prompts": asdict(Identity.of(prompts)),
             "weights": {"name": sam.spec.name, "sha256": sam.weights_sha256},
             "adapter": None if adapter is None else identify_adapter(adapter),
-            "engine": fast.engine,
+            "engine": sam.engine,
         }
         manifest = _plan(opened, tiling, conduct.threads_at(place), work, parameters, inputs)
     _warn(placed)

@@ -60,10 +60,10 @@ def test_the_second_epoch_never_runs_the_frozen_part(tmp_path: Path) -> None:
     counter = Counting(stem(sam))
     cached = cache_features(sam, tmp_path)
     encode(cached, images())
-    assert counter.runs == 1
+    assert counter.runs == len(images())
     encode(cached, images().flip(0))
     encode(cached, images()[:1])
-    assert counter.runs == 1
+    assert counter.runs == len(images())
 
 
 def test_gradients_reach_what_trains_behind_the_cut(tmp_path: Path) -> None:

@@ -32,7 +32,12 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "kind"),
-    [(errno.ENOSPC, StoppedError), (errno.EACCES, InputError), (errno.EIO, OSError)],
+    [
+        (errno.ENOSPC, StoppedError),
+        (errno.EDQUOT, StoppedError),
+        (errno.EACCES, InputError),
+        (errno.EIO, OSError),
+    ],
 )
 def test_the_disk_is_told_of(tmp_path: Path, number: int, kind: type[Exception]) -> None:
     """A full disk stops, a folder without rights is wrong input, anything else is a bug."""

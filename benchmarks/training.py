@@ -1,0 +1,188 @@
+"""Train the recipes on real data, and measure them on images that training and choice never saw.
+
+    python benchmarks/training.py [CELL ...]     as polyp-recommended-0; all missing by default
+
+polyp-zero, -null-S, -recommended-S, -paper-S: polyps of Kvasir-SEG without prompts, by the base as
+it is, by the null prompt alone, and by two presets of `sam_sp`. plates-zero, -N-S, -all-S: licence
+plates by `samlp`, trained on N European images and tested on American ones; true boxes as prompts
+are measured beside. points-zero, -S: clicks on buildings (Nepal) and on nuclei (DSB-2018) by `sam`,
+each test apart. S is the seed.
+
+Configs are those that ship; what a cell changes in one stands in its JSON. A training that was cut
+off goes on where its last epoch ended: its folder is in benchmarks/runs, which is not committed.
+Epochs are chosen on validation; all figures are of the test but those called `val`. `seconds` are
+wall seconds of this machine, and of the last start alone where a training was cut off. They hold
+the first pass through the frozen encoder, unless an earlier cell has left what it gave: `kept` says
+how many images and views were there. `cpu_seconds` are those of the training on all cores.
+"""
+
+import csv
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from grid import run_grid
+from real_data import FOLDER
+
+from samdomain.recipes import Promptable, Recipe, SamLP
+from samdomain.sam import SamLike
+from samdomain.training.adaptation import features_folder
+from samdomain.training.command import Command, checkpoints
+from samdomain.training.evaluation import Row, evaluate
+from samdomain.training.fit import fit
+from samdomain.training.model import BASE, adapted
+from samdomain.training.sample import Sample
+
+RUNS = Path(__file__).parent / "runs"
+SEEDS = (0, 1, 2)
+SHOTS = (5, 10, 50)
+
+Result = dict[str, Any]
+Measure = Callable[[Recipe, SamLike, Sequence[Sample]], Result]
+
+
+def main() -> None:
+    """Measure the cells that are named, or all that are missing."""
+    run_grid("training", {**polyps(), **plates(), **points()})
+
+
+def polyps() -> dict[str, Callable[[], Result]]:
+    """Return the cells of polyps."""
+    words = ("--config=polyp", f"--data.folder={FOLDER / 'kvasir-seg'}")
+    changes = {
+        "null-0": ('--model.recipe.options={"rounds": 0, "first": 0.0, "alpha": 0.0}',),
+        # As long as the others may take: it trains the whole encoder, so that nothing is kept.
+        "paper-0": ("--model.recipe.preset=paper", "--trainer.max_time=00:01:00:00"),
+    } | {f"recommended-{seed}": () for seed in SEEDS}
+    return {"polyp-zero": partial(base, words, means)} | {
+        f"polyp-{name}": partial(trained, f"polyp-{name}", words, some, means)
+        for name, some in changes.items()
+    }
+
+
+def plates() -> dict[str, Callable[[], Result]]:
+    """Return the cells of licence plates."""
+    words = ("--config=plates", f"--data.folder={RUNS / 'plates'}")
+    changes = {f"{n}-{seed}": (f"--data.limit={n}",) for n in SHOTS for seed in SEEDS}
+    changes |= {f"all-{seed}": () for seed in SEEDS}
+
+    def made(cell: Callable[..., Result], *given: Any) -> Result:
+        write_plates(FOLDER / "plates", RUNS / "plates")
+        return cell(*given)
+
+    return {"plates-zero": partial(made, base, words, means)} | {
+        f"plates-{name}": partial(made, by_stages, f"plates-{name}", words, some)
+        for name, some in changes.items()
+    }
+
+
+def points() -> dict[str, Callable[[], Result]]:
+    """Return the cells of clicks."""
+    words = ("--config=points", f"--data.folder={FOLDER}")
+    return {"points-zero": partial(base, words, by_source)} | {
+        f"points-{seed}": partial(trained, f"points-{seed}", words, (), by_source) for seed in SEEDS
+    }
+
+
+def base(words: Sequence[str], measure: Measure) -> Result:
+    """Measure the weights as they are."""
+    model = adapted(Command("test", words), BASE)
+    return {"test": measure(model.recipe, model.sam, model.data.found("test").samples)}
+
+
+def trained(name: str, words: Sequence[str], changes: Sequence[str], measure: Measure) -> Result:
+    """Train an adapter, or go on training it, and measure it."""
+    folder, seed = RUNS / name, name.rpartition("-")[2]
+    began = time.process_time()
+    kept = sum(1 for _ in features_folder().glob("*/*"))
+    more = ["--resume"] if folder.exists() else []
+    flags = [*words, *changes, f"--seeds={seed}", f"--out={folder}", "--half", *more]
+    told = dict(fit(flags).summary())
+    model = adapted(Command("test", [f"--config={folder}"]), folder / "adapter")
+    files = (folder / "adapter").iterdir()
+    return {
+        "changes": list(changes),
+        "val": rounded(told.pop("val")),
+        **{key: told[key] for key in ("trained values", "epochs", "seconds")},
+        "cpu_seconds": round(time.process_time() - began, 1),
+        "kept": kept,
+        "adapter_bytes": sum(path.stat().st_size for path in files),
+        "test": measure(model.recipe, model.sam, model.data.found("test").samples),
+    }
+
+
+def by_stages(name: str, words: Sequence[str], changes: Sequence[str]) -> Result:
+    """Train a detector and measure it, also as its first stage left it."""
+    result = trained(name, words, changes, means)
+    built = Command("test", [f"--config={RUNS / name}"]).build(0)
+    built.module.start(0)
+    built.module.load_stage(checkpoints(RUNS / name, 0) / "best.ckpt")
+    built.module.finish()
+    recipe = built.module.recipe
+    if not isinstance(recipe, SamLP):
+        raise TypeError(f"{name} is no training of SamLP")
+    plain, samples = replace(recipe, refinement=None), built.data.found("test").samples
+    return result | {"test_after_stage_1": means(plain, built.module.view(), samples)}
+
+
+def means(recipe: Recipe, sam: SamLike, samples: Sequence[Sample]) -> Result:
+    """Return the mean of each figure."""
+    return rounded(evaluate(recipe, sam, samples).means())
+
+
+def by_source(recipe: Recipe, sam: SamLike, samples: Sequence[Sample]) -> Result:
+    """Return the mean of each figure over the objects of each source, nearly all of them."""
+    if not isinstance(recipe, Promptable):
+        raise TypeError("clicks are measured of the recipe `sam`")
+    rows: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in evaluate(replace(recipe, objects=64), sam, samples).rows:
+        rows[row["image"].partition("/")[0]].append(row)
+    return {source: {"objects": len(own), **rounded(_means(own))} for source, own in rows.items()}
+
+
+def _means(rows: Iterable[Row]) -> dict[str, float]:
+    return {name: fmean(row[name] for row in rows) for name in ("one_click", "five_clicks", "box")}
+
+
+def rounded(figures: dict[str, float]) -> dict[str, float]:
+    """Return figures as they are told."""
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def write_plates(data: Path, folder: Path) -> None:
+    """Lay the plates out as the config wants them: COCO files beside the images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for region in ("eu", "us"):
+        link = folder / region
+        link.unlink(missing_ok=True)
+        link.symlink_to((data / region).resolve())
+    boxes = {one["file"]: one for one in json.loads((data / "boxes.json").read_text())}
+    splits: defaultdict[str, list[str]] = defaultdict(list)
+    with (data / "splits.csv").open() as lines:
+        for row in csv.DictReader(lines):
+            splits[row["split"]].append(row["file"])
+    for split, files in splits.items():
+        images = [
+            {"id": i, "file_name": file, **{k: boxes[file][k] for k in ("width", "height")}}
+            for i, file in enumerate(files)
+        ]
+        annotations = [
+            {"id": i, "image_id": i, "category_id": 1, "bbox": boxes[file]["box_xywh"]}
+            for i, file in enumerate(files)
+        ]
+        content = {
+            "images": images,
+            "annotations": annotations,
+            "categories": [{"id": 1, "name": "plate"}],
+        }
+        (folder / f"{split}.json").write_text(json.dumps(content))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What a config says of the recipe becomes the recipe."""
+
+import pytest
+
+from samdomain.errors import InputError
+from samdomain.recipes import SamLP, SamSP
+from samdomain.training.choice import CardChoice, RecipeChoice
+
+
+def test_a_preset_with_changed_values() -> None:
+    """What is not changed stays as the preset has it, also inside nested values."""
+    choice = RecipeChoice("sam_sp", "paper", {"alpha": 0.5, "loss_of_masks": {"focal": 2.0}})
+    built, paper = choice.build(), SamSP.presets()["paper"]
+    assert isinstance(built, SamSP)
+    assert (built.alpha, built.loss_of_masks.focal) == (0.5, 2.0)
+    assert (built.tuning, built.loss_of_masks.dice) == (paper.tuning, paper.loss_of_masks.dice)
+
+
+def test_a_nested_value_may_be_taken_away() -> None:
+    """None replaces a mapping: a detector without its second stage."""
+    built = RecipeChoice("samlp", options={"refinement": None}).build()
+    assert isinstance(built, SamLP)
+    assert built.stages == (built,)
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        (RecipeChoice("sam-sp"), "'sam-sp' is unknown: known are .*sam_sp"),
+        (RecipeChoice("sam_sp", "best"), "no preset 'best': it has paper, recommended"),
+        (RecipeChoice("sam_sp", options={"aplha": 1}), "no option aplha: it has .*alpha"),
+    ],
+)
+def test_what_there_is_not_is_told_with_what_there_is(choice: RecipeChoice, told: str) -> None:
+    """Unknown names are refused with those that are known."""
+    with pytest.raises(InputError, match=told):
+        choice.build()
+
+
+def test_the_card_says_how_to_ask() -> None:
+    """The card holds enough to build the recipe again."""
+    recipe = RecipeChoice("sam_sp").build()
+    card = CardChoice(summary="Finds dots.").card(recipe, {"dice": 0.5})
+    assert (card.recipe, card.output, card.metrics) == ("sam_sp", "semantic", {"dice": 0.5})
+    assert SamSP.from_json(card.options) == recipe
