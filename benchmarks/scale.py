@@ -3,23 +3,25 @@
     python benchmarks/scale.py [CELL ...]      as memory-32768; all that are missing by default
 
 memory-N: a scene of N x N pixels, a quarter of it with data, through a network that costs next to
-nothing, to probability.tif and mask.tif. empty-N: the same of a scene without data. polygons-N: N
+nothing, to probability.tif and mask.tif, three times, of which the median of memory and time is
+told: the small ones take a second. empty-N: the same of a scene without data. polygons-N: N
 buildings with `polygonize`; reference-N the same with rasterio.features.shapes over the whole
 raster and a geopandas dissolve. workers-N: convolutions on N Dask workers of one thread each, over
 twelve blocks. big-N: a mosaic of N x N random bytes, which do not compress. kills-N: `polygonize`
 of N buildings killed three times while it plans, four times in its run and three times while it
 finishes. N may be any number, to try a cell in small.
 
-Inputs are made beforehand; each cell then runs in a process of its own. `peak_mb` is the highest
-sum of resident memory over its process tree, looked at every 20 ms, libraries included (Linux
-only); `cpu_s` is processor time of the tree; `load` is the machine's load before and `load_after`
-after, since others may be using it. Each cell is a file in benchmarks/results/scale; a cell that is
-there is not run again. Times are wall seconds of this machine: compare them with one another only.
+Inputs are made beforehand; each cell then runs in a process of its own. `peak_mb` is the
+most resident memory of its process tree, see memory.py, libraries included (Linux only); `cpu_s` is
+processor time of the tree; `load` is the machine's load before and `load_after` after, since others
+may be using it. Each cell is a file in benchmarks/results/scale; a cell that is there is not run
+again. Times are wall seconds of this machine: compare them with one another only.
 """
 
 import json
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -28,6 +30,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import geopandas as gpd
@@ -68,6 +71,7 @@ CELLS = (
     "big-66000",
 )
 BIG_TIFF = b"II+\0"
+TIMES = 3
 
 Result = dict[str, Any]
 
@@ -83,15 +87,29 @@ def main() -> None:
 
 
 def measured(name: str) -> Result:
-    """Make the inputs of a cell, run it in a process of its own, and watch its memory."""
+    """Make the inputs of a cell, run it in processes of its own, and watch their memory."""
     kind, number = name.split("-")
     with tempfile.TemporaryDirectory() as folder:
         make, _ = KINDS[kind]
         make(Path(folder), int(number))
-        peak = watch([sys.executable, __file__, "--inside", name, folder])
-        result = json.loads(Path(folder, "result.json").read_text())
-    load = round(os.getloadavg()[0], 1)
-    return {**result, "peak_mb": round(peak / 1e6), "load_after": load}
+        runs = [watched(name, Path(folder)) for _ in range(TIMES if kind == "memory" else 1)]
+    if len(runs) == 1:
+        return {**runs[0], "load_after": round(os.getloadavg()[0], 1)}
+    every = {name: [run[name] for run in runs] for name in ("peak_mb", "ns_per_pixel")}
+    return {
+        **runs[0],
+        **{name: median(values) for name, values in every.items()},
+        "runs": every,
+        "load_after": round(os.getloadavg()[0], 1),
+    }
+
+
+def watched(name: str, folder: Path) -> Result:
+    """Run a cell on inputs that are there."""
+    shutil.rmtree(folder / "blocks", ignore_errors=True)
+    peak = watch([sys.executable, __file__, "--inside", name, str(folder)])
+    result = json.loads((folder / "result.json").read_text())
+    return {**result, "peak_mb": round(peak / 1e6)}
 
 
 def inside(name: str, folder: Path) -> Result:
