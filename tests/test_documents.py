@@ -65,6 +65,8 @@ SHORT = {
     "01_scene_to_polygons": "192",
     "02_adapt_any_sam": "4",
     "03_a_scene_larger_than_memory": "4096",
+    "04_no_more_prompts": "1",
+    "05_few_shot_plates": "1",
 }
 
 

@@ -28,7 +28,7 @@ from samdomain.sam import SamLike
 
 # A shorter run for tests: python 05_few_shot_plates.py 1
 EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 12
-SHOTS = 6
+SHOTS, TEST = (6, 8) if EPOCHS > 1 else (3, 2)
 HEIGHT, WIDTH = 192, 256
 folder = Path(tempfile.mkdtemp(prefix="samdomain-tutorial-"))
 torch.manual_seed(0)
@@ -66,7 +66,7 @@ def picture(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 pool = {f"street-{seed:02d}": picture(seed) for seed in range(20)}
-test = [picture(seed) for seed in range(100, 108)]
+test = [picture(seed) for seed in range(100, 100 + TEST)]
 
 # %% [markdown]
 # ## A few shots
@@ -145,7 +145,7 @@ def show(axes: Axes, image: torch.Tensor, plates: torch.Tensor) -> None:
     axes.set_axis_off()
 
 
-figure, rows = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
+figure, rows = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for axes, one in zip(rows.flat, test, strict=False):
     show(axes, *one)
 figure.savefig(folder / "plates.png", dpi=100)

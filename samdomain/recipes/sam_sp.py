@@ -15,11 +15,13 @@ from samdomain.metrics import dice_score
 from samdomain.prompting import predicted_boxes, roughened, self_prompt
 from samdomain.recipes.answering import ask, score_images
 from samdomain.recipes.batch import Batch
-from samdomain.recipes.mask_loss import DICE, SAM_COST, MaskLoss
+from samdomain.recipes.mask_loss import DICE, MaskLoss
 from samdomain.recipes.recipe import Images, Outputs, answers_to_images
 from samdomain.recipes.tuning import LIGHT, Tuning
 from samdomain.recipes.values import Values
 from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, encode
+
+_COST = MaskLoss(focal=5.0)
 
 FULL = Tuning(injections=(LoRA(rank=4),), parts=("decoder", "prompt_encoder"))
 """The paper's: low-rank updates in all of the encoder, decoder and prompt encoder as a whole."""
@@ -41,7 +43,8 @@ class SamSP(Values):
     - "paper": its loss, with alpha 1 (not stated); full decoder and prompt encoder.
     - "recommended", the defaults: about a tenth of these values; the first pass is taught by the
       truth too, which the box's quality rests on. Focal loss stands beside Dice, whose gradient
-      is small where a mask is empty, as the first pass's is in the beginning. The divergence of
+      vanishes where a mask is empty and sure, as the first pass's is in the beginning: with Dice
+      alone it stays empty, at 20 to 1 both passes begin to learn later. The divergence of
       confident logits is some nats where Dice is 1 at most: so alpha is 0.1. Boxes are jittered
       in training, so that the second pass learns to mend a box that is a little off.
 
@@ -64,7 +67,7 @@ class SamSP(Values):
     monitor: ClassVar[str] = "dice"
 
     tuning: Tuning = LIGHT
-    loss_of_masks: MaskLoss = SAM_COST
+    loss_of_masks: MaskLoss = _COST
     alpha: float = 0.1
     first: float = 1.0
     rounds: int = 1

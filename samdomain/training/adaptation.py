@@ -52,7 +52,7 @@ class Adaptation(LightningModule):
         self.card = card or CardChoice()
         self.sam: Sam = (base or BaseChoice()).load()
         # Convolutions run faster so; no value changes.
-        self.sam.image_encoder.to(memory_format=torch.channels_last)
+        self.sam.get_submodule("image_encoder").to(memory_format=torch.channels_last)
         self.seed = 0
         self.stage: Stage = self.recipe
         # What an earlier stage trained and a later one freezes is part of the adapter too.

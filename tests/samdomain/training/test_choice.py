@@ -28,7 +28,7 @@ def test_a_nested_value_may_be_taken_away() -> None:
     [
         (RecipeChoice("sam-sp"), "'sam-sp' is unknown: known are .*sam_sp"),
         (RecipeChoice("sam_sp", "best"), "no preset 'best': it has paper, recommended"),
-        (RecipeChoice("sam_sp", options={"aplha": 1}), "no option aplha: it has .*alpha"),
+        (RecipeChoice("sam_sp", options={"alfa": 1}), "no option alfa: it has .*alpha"),
     ],
 )
 def test_what_there_is_not_is_told_with_what_there_is(choice: RecipeChoice, told: str) -> None:
