@@ -13,7 +13,7 @@ from samdomain.training.config_names import RUN_CONFIG, last_config
 from samdomain.training.epoch_log import to_csv
 from samdomain.training.publishing import told_of_disk, write_text
 from samdomain.training.run import Run
-from samdomain.training.run_folder import RunFolder
+from samdomain.training.run_folder import RunFolder, is_first
 from samdomain.training.summary import over_seeds, told
 
 RUNS = Path("runs")
@@ -27,10 +27,12 @@ def fit(words: Sequence[str]) -> Report:
         if command.config.check:
             return check(command.build(command.seeds()[0]).data)
         seeds, out = command.seeds(), out_folder(command, words)
+        folders = {seed: seed_folder(out, seed) if len(seeds) > 1 else out for seed in seeds}
+        runs = {seed: Run(command, seed, RunFolder(path))() for seed, path in folders.items()}
+        if not is_first():
+            raise SystemExit  # of processes that train together the first one tells
         if len(seeds) == 1:
-            metrics = Run(command, seeds[0], RunFolder(out))()
-            return Facts({"run": str(out), **metrics})
-        runs = {seed: Run(command, seed, RunFolder(seed_folder(out, seed)))() for seed in seeds}
+            return Facts({"run": str(out), **runs[seeds[0]]})
         return _summarised(command, out, runs)
 
 

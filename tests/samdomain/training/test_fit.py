@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
 
 from samdomain import load_adapter
 from samdomain.cli import main
@@ -73,6 +74,16 @@ def test_a_run_repeats_itself(trained: Path, fit: Any, tmp_path: Path) -> None:
     fit(trained, "again")
     assert figures(tmp_path / "again") == figures(trained)
     assert (tmp_path / "again/log.csv").read_text() == (trained / "log.csv").read_text()
+
+
+def test_bf16_and_accumulation_train(config: Config, fit: Any, tmp_path: Path) -> None:
+    """Autocast and added-up gradients lower the loss; what is kept stays in full precision."""
+    fit(config(), "run", "--trainer.precision=bf16-mixed", "--trainer.accumulate_grad_batches=2")
+    rows = read_csv(tmp_path / "run/log.csv")
+    assert [row["step"] for row in rows] == [1, 2]
+    assert rows[1]["train/loss"] < rows[0]["train/loss"]
+    (weights,) = (tmp_path / "run/adapter").glob("adapter_model.safetensors")
+    assert {one.dtype for one in load_file(weights).values()} == {torch.float32}
 
 
 def test_cached_equals_uncached(config: Config, fit: Any) -> None:
