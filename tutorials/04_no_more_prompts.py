@@ -115,10 +115,12 @@ cached = cache_features(sam, folder / "features")
 #
 # `forward` encodes once and decodes twice. `masks` is the loss of the second pass, `first` that of
 # the first pass, and `distillation` pulls the first towards the second, which is held constant.
-# The first pass decides where the box is, so all else rests on it.
+# The first pass decides where the box is, so all else rests on it. Gradients are clipped: those of
+# the first steps are a hundred times larger than what comes later, and AdamW would remember them.
 
 # %%
-optimizer = torch.optim.AdamW([p for p in sam.parameters() if p.requires_grad], lr=recipe.rate)
+trained = [parameter for parameter in sam.parameters() if parameter.requires_grad]
+optimizer = torch.optim.AdamW(trained, lr=recipe.rate)
 for epoch in range(EPOCHS):
     told: dict[str, float] = {}
     for chosen in torch.randperm(len(train)).split(4):
@@ -127,6 +129,7 @@ for epoch in range(EPOCHS):
         terms = recipe.loss(recipe.forward(cached, batch), batch)
         optimizer.zero_grad()
         total(terms).backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         told = {name: term.item() for name, term in terms.items()}
     print(f"epoch {epoch + 1:2d} ", "  ".join(f"{name} {one:.3f}" for name, one in told.items()))

@@ -103,7 +103,7 @@ def train(stage: Stage, epochs: int) -> SamLike:
     optimizer = torch.optim.AdamW(trained, lr=stage.rate)
     sam.train()
     for epoch in range(epochs):
-        for places in torch.randperm(len(examples)).split(3):
+        for places in torch.randperm(len(examples)).split(2):
             images, masks = zip(
                 *((examples.images[i], examples.masks[i]) for i in places.tolist()), strict=True
             )
@@ -111,6 +111,7 @@ def train(stage: Stage, epochs: int) -> SamLike:
             terms = stage.loss(stage.forward(cached, batch), batch)
             optimizer.zero_grad()
             total(terms).backward()
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
         if epoch % 4 == 0:
             print(f"  epoch {epoch + 1:2d}", *(f"{name} {one:.3f}" for name, one in terms.items()))
