@@ -20,6 +20,8 @@ INJECTIONS: Mapping[str, str] = {
     "prefix": "samdomain.prompt_tokens:Prefix",
     "spectral": "samdomain.spectral:Spectral",
     "bands": "samdomain.bands:Bands",
+    "class_tokens": "samdomain.classes:ClassTokens",
+    "pyramid_classes": "samdomain.classes:PyramidClasses",
 }
 """Kinds that an adapter's file may name, and the class of each: imported when it is read."""
 

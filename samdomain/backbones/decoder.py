@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from segment_anything.modeling import MaskDecoder as OneImageMaskDecoder
 from segment_anything.modeling import PromptEncoder, TwoWayTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
 from samdomain.sam import SamSpec
 
@@ -30,18 +30,40 @@ class MaskDecoder(OneImageMaskDecoder):
         dense_prompt_embeddings: Float[Tensor, "n d h w"],
     ) -> tuple[Float[Tensor, "n m s s"], Float[Tensor, "n m"]]:
         """Return the logits and the predicted IoU of every mask token."""
-        n, d, h, w = image_embeddings.shape
         own = torch.cat([self.iou_token.weight, self.mask_tokens.weight])  # (1 + m, d)
+        parts = (image_embeddings, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
+        logits, tokens = self.masks_of(own, self.output_hypernetworks_mlps, *parts)
+        return logits, self.iou_prediction_head(tokens[:, 0])
+
+    def masks_of(
+        self,
+        own: Float[Tensor, "k d"],
+        hypernetworks: nn.ModuleList,
+        image_embeddings: Float[Tensor, "n d h w"],
+        image_pe: Float[Tensor, "1 d h w"],
+        sparse_prompt_embeddings: Float[Tensor, "n t d"],
+        dense_prompt_embeddings: Float[Tensor, "n d h w"],
+    ) -> tuple[Float[Tensor, "n m s s"], Float[Tensor, "n k_and_t d"]]:
+        """Return the logits of any mask tokens, and all tokens as the transformer left them.
+
+        Args:
+            own: a token for the decoder's other use, and one for each of M masks.
+            hypernetworks: M networks that turn a mask token into the weights of its mask.
+            image_embeddings: as `predict_masks` takes them, and so the others.
+            image_pe: positional encoding of the embedding's cells.
+            sparse_prompt_embeddings: prompts as tokens.
+            dense_prompt_embeddings: prompts as maps.
+        """
+        n, d, h, w = image_embeddings.shape
         tokens = torch.cat([own.expand(n, -1, -1), sparse_prompt_embeddings], dim=1)
         tokens, image = self.transformer(
             image_embeddings + dense_prompt_embeddings, image_pe.expand(n, -1, -1, -1), tokens
-        )  # (n, 1 + m + t, d), (n, h * w, d)
+        )  # (n, k + t, d), (n, h * w, d)
         upscaled = self.output_upscaling(image.transpose(1, 2).reshape(n, d, h, w))
         weights = torch.stack(
-            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
+            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(hypernetworks)], dim=1
         )  # (n, m, d / 8)
-        logits = torch.einsum("nmc,nchw->nmhw", weights, upscaled)
-        return logits, self.iou_prediction_head(tokens[:, 0])
+        return torch.einsum("nmc,nchw->nmhw", weights, upscaled), tokens
 
 
 def build_prompt_encoder(spec: SamSpec) -> PromptEncoder:

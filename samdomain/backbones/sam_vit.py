@@ -65,6 +65,11 @@ class SamViT(StepwiseEncoder, ImageEncoderViT):  # pyright: ignore[reportIncompa
         )
         self.shape = shape
 
+    @property
+    def level_channels(self) -> dict[int, int]:
+        """Channels of the last block's map, at stride 16."""
+        return {_PATCH: self.shape.dim}
+
     def steps(self) -> list[Step]:
         """Return patches with their positions, blocks and neck.
 

@@ -23,6 +23,8 @@ from samdomain.backbones.decoder import EMBEDDING_CHANNELS, build_mask_decoder, 
 from samdomain.sam import Sam, SamSpec
 from samdomain.sam.stepwise import Step, StepwiseEncoder, apply, keep
 
+_KEPT = (1, 3)  # stages that leave their maps, counted from 0
+
 
 @dataclass(frozen=True)
 class TinyViTShape:
@@ -78,18 +80,22 @@ class TinyViT(StepwiseEncoder):
             LayerNorm2d(EMBEDDING_CHANNELS),
         )
 
+    @property
+    def level_channels(self) -> dict[int, int]:
+        """Channels of the maps that stages 2 and 4 leave, by stride."""
+        return {self.shape.strides[i]: self.shape.dims[i] for i in _KEPT}
+
     def steps(self) -> list[Step]:
         """Return stem, downsamplings, blocks and neck; stages 2 and 4 leave their last maps."""
         first, *others = self.stages.children()
         steps = [apply(self.patch_embed), *(apply(block) for block in _blocks(first))]
-        kept = {i: self.shape.strides[i] for i in (1, 3)}
         for i, stage in enumerate(others, start=1):
             downsample = stage.get_submodule("downsample")
             steps.append(apply(partial(_downsampled, downsample), downsample))
             steps += [apply(block) for block in _blocks(stage)]
             steps.append(apply(_channels_first))
-            if i in kept:
-                steps.append(keep(kept[i], lambda x: x))
+            if i in _KEPT:
+                steps.append(keep(self.shape.strides[i], lambda x: x))
         return [*steps, apply(self.neck)]
 
 

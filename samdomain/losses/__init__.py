@@ -12,6 +12,7 @@ from samdomain.losses.ambiguity import (
     semantic_sam_cost,
 )
 from samdomain.losses.boundary import BoundaryLoss, boundary_loss, soft_boundary
+from samdomain.losses.classes import ClassLoss, LabelLoss, class_loss, label_loss
 from samdomain.losses.contrast import (
     InstanceContrastLoss,
     instance_contrast_loss,
@@ -43,11 +44,13 @@ __all__ = [
     "AmbiguityLoss",
     "AnchorLoss",
     "BoundaryLoss",
+    "ClassLoss",
     "CosineLoss",
     "DiceLoss",
     "FocalLoss",
     "InstanceContrastLoss",
     "IoULoss",
+    "LabelLoss",
     "ManyToManyLoss",
     "MaskCost",
     "ObjectLoss",
@@ -59,12 +62,14 @@ __all__ = [
     "ambiguity_loss",
     "anchor_loss",
     "boundary_loss",
+    "class_loss",
     "cosine_loss",
     "dice_loss",
     "focal_loss",
     "instance_contrast_loss",
     "instance_features",
     "iou_loss",
+    "label_loss",
     "many_to_many_loss",
     "many_to_many_matching",
     "mask_iou",

@@ -10,13 +10,16 @@ Recipes are values: they own no loop, no weights and no optimiser.
 """
 
 from samdomain.recipes.batch import Batch
+from samdomain.recipes.class_cost import ClassCost
 from samdomain.recipes.few_shots import few_shots
+from samdomain.recipes.legend import Legend
 from samdomain.recipes.mask_loss import MaskLoss
 from samdomain.recipes.reading import RECIPES, preset, read_recipe
 from samdomain.recipes.recipe import Answer, Outputs, Recipe, Stage, total
 from samdomain.recipes.refinement import Refinement
 from samdomain.recipes.sam import Promptable
 from samdomain.recipes.sam_sp import SamSP
+from samdomain.recipes.samed import SAMed
 from samdomain.recipes.samlp import SamLP
 from samdomain.recipes.tuning import Tuning
 
@@ -24,11 +27,14 @@ __all__ = [
     "RECIPES",
     "Answer",
     "Batch",
+    "ClassCost",
+    "Legend",
     "MaskLoss",
     "Outputs",
     "Promptable",
     "Recipe",
     "Refinement",
+    "SAMed",
     "SamLP",
     "SamSP",
     "Stage",

@@ -26,7 +26,8 @@ class Batch:
             for: 0 to 255 for published weights.
         masks: true mask of each image, in its size: all objects together (H, W) as bool, each
             object's number (H, W) as int, 0 for none, or one plane an object (N, H, W) as
-            bool, which may overlap; N may be 0.
+            bool, which may overlap; N may be 0. For recipes of classes: the class of each pixel
+            (H, W), or a plane for each class that may overlap others.
         names: name of each image, for messages; its place in the batch by default.
         prompts: true prompts, where the data has them.
 

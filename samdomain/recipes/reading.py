@@ -7,11 +7,14 @@ from samdomain.errors import InputError
 from samdomain.recipes.recipe import Recipe
 from samdomain.recipes.sam import Promptable
 from samdomain.recipes.sam_sp import SamSP
+from samdomain.recipes.samed import SAMed
 from samdomain.recipes.samlp import SamLP
 
-_ALL: tuple[type[Promptable | SamLP | SamSP], ...] = (Promptable, SamLP, SamSP)
+Kind = Promptable | SamLP | SamSP | SAMed
 
-RECIPES: Mapping[str, type[Promptable | SamLP | SamSP]] = {one.name: one for one in _ALL}
+_ALL: tuple[type[Kind], ...] = (Promptable, SamLP, SamSP, SAMed)
+
+RECIPES: Mapping[str, type[Kind]] = {one.name: one for one in _ALL}
 """Recipes of the core by name; those of a domain are in `samdomain.domain(name).recipes()`."""
 
 
@@ -41,7 +44,7 @@ def read_recipe(name: str, values: Mapping[str, Any]) -> Recipe:
     return _kind(name).from_json(values)
 
 
-def _kind(name: str) -> type[Promptable | SamLP | SamSP]:
+def _kind(name: str) -> type[Kind]:
     if name not in RECIPES:
         raise InputError(f"recipe {name!r} is unknown: known are {', '.join(RECIPES)}")
     return RECIPES[name]

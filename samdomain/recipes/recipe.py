@@ -24,6 +24,7 @@ from torch import Tensor
 from samdomain.injection import Injected
 from samdomain.prompting import low_res_masks
 from samdomain.recipes.batch import Batch
+from samdomain.recipes.legend import Legend
 from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike
 
 Images = Num[Tensor, "*b c h w"] | Sequence[Num[Tensor, "c _ _"]]
@@ -36,11 +37,12 @@ class Answer:
 
     Attributes:
         prediction: masks of N prompts.
-        target: share of the true object in each cell of their logits (N, S, S), 0 to 1.
+        target: share of the true object in each cell of their logits (N, S, S), 0 to 1; of each
+            class (N, K, S, S) where all are decoded at once.
     """
 
     prediction: Prediction
-    target: Float[Tensor, "n s s"]
+    target: Float[Tensor, "n *k s s"]
 
 
 Outputs = Mapping[str, Answer]
@@ -95,12 +97,17 @@ class Recipe(Stage, Protocol):
         name: name in configs and adapter files.
         output: what the adapted model gives, which decides the command that runs it:
             "prompted" or "semantic" here.
+        legend: what the channels of an answer without prompts mean; None for a recipe that
+            needs prompts.
         monitor: name of the figure in `measure` that tells which weights are best; more is better.
     """
 
     name: ClassVar[str]
     output: ClassVar[str]
     monitor: ClassVar[str]
+
+    @property
+    def legend(self) -> Legend | None: ...  # noqa: D102 - above
 
     @property
     def stages(self) -> "tuple[Stage, ...]":

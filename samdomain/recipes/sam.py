@@ -116,6 +116,10 @@ class Promptable(Values):
         return {"paper": paper, "recommended": cls()}
 
     @property
+    def legend(self) -> None:
+        """Return nothing: every answer is one to a prompt."""
+
+    @property
     def stages(self) -> tuple["Promptable"]:
         """Return the recipe: it trains in one stage."""
         return (self,)

@@ -15,6 +15,7 @@ from samdomain.metrics import dice_score
 from samdomain.prompting import predicted_boxes, roughened, self_prompt
 from samdomain.recipes.answering import ask, score_images
 from samdomain.recipes.batch import Batch
+from samdomain.recipes.legend import THING, Legend
 from samdomain.recipes.mask_loss import DICE, MaskLoss
 from samdomain.recipes.recipe import Images, Outputs, answers_to_images
 from samdomain.recipes.tuning import LIGHT, Tuning
@@ -84,6 +85,11 @@ class SamSP(Values):
             ),
             "recommended": cls(),
         }
+
+    @property
+    def legend(self) -> Legend:
+        """Return that there is one kind of thing."""
+        return THING
 
     @property
     def stages(self) -> tuple["SamSP"]:

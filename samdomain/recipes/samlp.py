@@ -16,6 +16,7 @@ from samdomain.metrics import iou_score, match_objects
 from samdomain.prompting import best_alternatives, original_masks
 from samdomain.recipes.answering import ask, ask_true_boxes, score_images, score_masks
 from samdomain.recipes.batch import Batch
+from samdomain.recipes.legend import THING, Legend
 from samdomain.recipes.mask_loss import DICE, SAM_COST, MaskLoss
 from samdomain.recipes.objects import choose_objects
 from samdomain.recipes.recipe import Images, Outputs, Stage, answers_to_images
@@ -128,6 +129,11 @@ class SamLP(Values):
             "official": plain,
             "recommended": cls(),
         }
+
+    @property
+    def legend(self) -> Legend:
+        """Return that there is one kind of thing."""
+        return THING
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -39,6 +39,11 @@ class Step:
 class StepwiseEncoder(nn.Module, ABC):
     """Run an image encoder as the steps that it is made of."""
 
+    @property
+    @abstractmethod
+    def level_channels(self) -> Mapping[int, int]:
+        """Channels of the encoder's own maps, by their stride in input pixels."""
+
     @abstractmethod
     def steps(self) -> Sequence[Step]:
         """Return the encoder's steps in order, over the modules that it holds now.

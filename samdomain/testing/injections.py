@@ -19,7 +19,13 @@ Inject = Callable[[Sam], Injected]
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def check_injection(sam: Sam, inject: Inject, tolerance: float = 1e-5) -> None:
+Ask = Callable[[Sam], Tensor]
+"""Ask a model something; the answer is logits."""
+
+
+def check_injection(
+    sam: Sam, inject: Inject, tolerance: float = 1e-5, ask: Ask | None = None
+) -> None:
     """Check that an injection keeps the contract that samdomain's functions rely on.
 
     A model without a place for it refuses it; output is unchanged before training; a
@@ -32,26 +38,29 @@ def check_injection(sam: Sam, inject: Inject, tolerance: float = 1e-5) -> None:
         sam: model without injections; it is copied and not changed.
         inject: what changes a model.
         tolerance: largest allowed difference of logits, relative to the largest logit.
+        ask: what an adapted model is asked once it is trained; by default the box that the base
+            is asked before, which an injection for something else never changes.
 
     Raises:
         AssertionError: the contract is broken; the message says where.
     """
+    ask = ask or logits
     base = copy.deepcopy(sam).eval()
     _check_no_match(base, inject)
     adapted = copy.deepcopy(base)
     record = inject(adapted)
     _check_keys(base, adapted, record)
-    before = _infer(base)
-    if (difference := _difference(_infer(adapted), before)) > tolerance:
+    if (difference := _difference(_infer(adapted, logits), _infer(base, logits))) > tolerance:
         raise AssertionError(f"the output differs by {difference} before anything was trained")
-    _check_gradients(adapted, record)
+    _check_gradients(adapted, record, ask)
+    before = _infer(adapted, ask)
     move_trained(adapted, 0.02)
-    trained = _infer(adapted)
+    trained = _infer(adapted, ask)
     if _difference(trained, before) <= tolerance:
         raise AssertionError("the output stays the base's whatever was added")
-    _check_copies(base, adapted, inject, trained)
-    _check_autocast(adapted)
-    _check_merge(base, adapted, trained, tolerance)
+    _check_copies(base, adapted, inject, ask)
+    _check_autocast(adapted, ask)
+    _check_merge(base, adapted, tolerance, ask)
     _check_twice(adapted, inject)
 
 
@@ -84,9 +93,9 @@ def move_trained(sam: Model, scale: float = 0.1, *, seed: int = 1) -> Model:
     return sam
 
 
-def _infer(sam: Sam) -> Tensor:
+def _infer(sam: Sam, ask: Ask) -> Tensor:
     with torch.no_grad():
-        return logits(sam)
+        return ask(sam)
 
 
 def _check_no_match(base: Sam, inject: Inject) -> None:
@@ -113,9 +122,9 @@ def _check_keys(base: Sam, adapted: Sam, record: Injected) -> None:
         raise AssertionError("the record does not stay with the model")
 
 
-def _check_gradients(adapted: Sam, record: Injected) -> None:
+def _check_gradients(adapted: Sam, record: Injected, ask: Ask) -> None:
     adapted.train()
-    logits(adapted).square().mean().backward()
+    ask(adapted).square().mean().backward()
     for name, one in adapted.named_parameters():
         if one.requires_grad != (name in record.added):
             raise AssertionError(f"{name!r} trains or not, against what the record says")
@@ -127,7 +136,8 @@ def _check_gradients(adapted: Sam, record: Injected) -> None:
     adapted.eval()
 
 
-def _check_copies(base: Sam, adapted: Sam, inject: Inject, trained: Tensor) -> None:
+def _check_copies(base: Sam, adapted: Sam, inject: Inject, ask: Ask) -> None:
+    trained = _infer(adapted, ask)
     loaded = copy.deepcopy(base)
     inject(loaded)
     state = {name: value.clone() for name, value in adapted_state(adapted).items()}
@@ -139,17 +149,17 @@ def _check_copies(base: Sam, adapted: Sam, inject: Inject, trained: Tensor) -> N
         "a pickle": pickle.loads(pickle.dumps(adapted)),
     }
     for what, found in copies.items():
-        if not torch.equal(_infer(found), trained):
+        if not torch.equal(_infer(found, ask), trained):
             raise AssertionError(f"{what} gives other logits")
         if injections(found) != injections(adapted):
             raise AssertionError(f"{what} has another record")
 
 
-def _check_autocast(adapted: Sam) -> None:
+def _check_autocast(adapted: Sam, ask: Ask) -> None:
     device = next(adapted.parameters()).device.type
     adapted.train()
     with torch.autocast(device, torch.bfloat16):
-        loss = logits(adapted).float().square().mean()
+        loss = ask(adapted).float().square().mean()
     loss.backward()
     adapted.eval()
     grads = [one.grad for one in adapted.parameters() if one.grad is not None]
@@ -158,15 +168,16 @@ def _check_autocast(adapted: Sam) -> None:
     adapted.zero_grad()
 
 
-def _check_merge(base: Sam, adapted: Sam, trained: Tensor, tolerance: float) -> None:
+def _check_merge(base: Sam, adapted: Sam, tolerance: float, ask: Ask) -> None:
+    trained = _infer(adapted, ask)
     merged = copy.deepcopy(adapted)
     try:
         merge(merged)
     except MergeError:
-        if not torch.equal(_infer(merged), trained):
+        if not torch.equal(_infer(merged, ask), trained):
             raise AssertionError("a refused merge changed the model") from None
         return
-    if (difference := _difference(_infer(merged), trained)) > tolerance:
+    if (difference := _difference(_infer(merged, ask), trained)) > tolerance:
         raise AssertionError(f"merged, the logits differ by {difference}")
     if merged.state_dict().keys() != base.state_dict().keys():
         raise AssertionError("a merged model has other keys than the base")

@@ -18,6 +18,7 @@ from samdomain.adapter_file import load_adapter, save_adapter
 from samdomain.adapters import HighFrequencyPrompt
 from samdomain.backbones import BACKBONES
 from samdomain.backbones.sam_vit import SamViTShape, build_sam_vit
+from samdomain.classes import classify
 from samdomain.injection import Injection, injections
 from samdomain.lora import ConvLoRA
 from samdomain.sam import Sam, SamSpec
@@ -141,6 +142,18 @@ def compile_it(sam: Sam, injection: Injection) -> None:
         patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         warnings.simplefilter("ignore")  # Dynamo looks at the gradients of what has none
         check_compiled(sam, injection, one_graph=one_graph)
+
+
+def class_logits(sam: Sam) -> Tensor:
+    """Logits of all classes of one image."""
+    generator = torch.Generator().manual_seed(0)
+    return classify(sam, encode(sam, torch.rand((3, 48, 64), generator=generator) * 255)).low_res
+
+
+@pytest.fixture
+def ask_classes() -> Callable[[Sam], Tensor]:
+    """What a model with a head of classes is asked."""
+    return class_logits
 
 
 @pytest.fixture

@@ -53,6 +53,10 @@ NAMED = [
     ("samlp", "recommended"),
     ("sam_sp", "paper"),
     ("sam_sp", "recommended"),
+    ("samed", "paper"),
+    ("samed", "small"),
+    ("samed", "pyramid"),
+    ("samed", "recommended"),
 ]
 
 

@@ -143,8 +143,8 @@ def test_batch_order_does_not_matter(sam: Sam, recipe: Recipe, batch: Batch) -> 
 
 def test_unknown_names_are_refused() -> None:
     """The message lists what there is."""
-    with pytest.raises(InputError, match="known are sam, samlp, sam_sp"):
-        preset("samed")
+    with pytest.raises(InputError, match="known are sam, samlp, sam_sp, samed"):
+        preset("samde")
     with pytest.raises(InputError, match="it has paper, recommended"):
         preset("sam_sp", "official")
     with pytest.raises(InputError, match="has no field beta"):
@@ -159,12 +159,14 @@ def test_names_are_registered() -> None:
 
 
 def test_null_prompts_have_no_image_of_their_own(sam: Sam, recipe: Recipe, batch: Batch) -> None:
-    """Recipes that need no prompt give one mask an image; the other says what it needs."""
+    """Recipes that need no prompt answer each image once; the other says what it needs."""
     spec_knows(sam, recipe)
-    if recipe.output == "prompted":
+    if recipe.legend is None:
+        assert recipe.output == "prompted"
         with pytest.raises(InputError, match="give clicks, boxes or masks"):
             recipe.predict(sam, batch.images)
     else:
         embedding = encode(sam, batch.images)
-        assert recipe.predict(sam, batch.images).logits.shape == (2, 1, 64, 64)
+        channels = len(recipe.legend)
+        assert recipe.predict(sam, batch.images).logits.shape == (2, channels, 64, 64)
         assert len(recipe.answer(sam, embedding)) == 2
