@@ -9,13 +9,14 @@ The road from pixels to masks, each step a free function over a model:
     add_lora(sam)                                   trains a small part, silent at the start
 
 Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`; `injection` (what every
-adaptation keeps to) with `lora`, `adapters`, `prompt_tokens`, `spectral` and `bands`; `latent`,
-`policies` (what trains), `losses`, `metrics`, `prompting` (prompts from masks, and a SAM that
-prompts itself), `cache` (features of the frozen part), `recipes` (one file a paper: what trains,
-what it learns, how it answers), `adapter_file`, `training` (Lightning around a recipe); `modules`,
-`parts`, `views`, `json_values` and `whole_file` (what is read and written), `door` (where plugins
-come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for remote sensing,
-`samdomain_med` for medical images.
+adaptation keeps to) with `lora`, `adapters`, `prompt_tokens`, `spectral`, `bands` and `classes`
+(heads that name every pixel); `latent`, `policies` (what trains), `losses`, `metrics`, `prompting`
+(prompts from masks, and a SAM that prompts itself), `cache` (features of the frozen part),
+`recipes` (one file a paper: what trains, what it learns, how it answers), `adapter_file`,
+`segmenter` (images in, classes of their pixels out), `training` (Lightning around a recipe);
+`modules`, `parts`, `views`, `json_values`, `whole_file` (what is read and written), `door` (where
+plugins come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for remote
+sensing, `samdomain_med` for medical images.
 """
 
 from importlib import import_module
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from samdomain.prompt_tokens import add_prompt_tokens
     from samdomain.prompting import self_prompt
     from samdomain.sam import Embedding, Prediction, Prompts, SamSpec, decode, encode, pyramid
+    from samdomain.segmenter import Segmenter, load_segmenter
     from samdomain.spectral import add_spectral
     from samdomain.weights import load_sam
 
@@ -47,6 +49,7 @@ __all__ = [
     "Prompts",
     "SamDomainError",
     "SamSpec",
+    "Segmenter",
     "accelerate",
     "add_adapter",
     "add_bands",
@@ -60,6 +63,7 @@ __all__ = [
     "encode",
     "load_adapter",
     "load_sam",
+    "load_segmenter",
     "merge",
     "pyramid",
     "save_adapter",
@@ -75,6 +79,7 @@ _ROOMS = {
     "Prompts": "sam",
     "SamDomainError": "errors",
     "SamSpec": "sam",
+    "Segmenter": "segmenter",
     "accelerate": "acceleration",
     "add_adapter": "adapters",
     "add_bands": "bands",
@@ -88,6 +93,7 @@ _ROOMS = {
     "encode": "sam",
     "load_adapter": "adapter_file",
     "load_sam": "weights",
+    "load_segmenter": "segmenter",
     "merge": "injection",
     "pyramid": "sam",
     "save_adapter": "adapter_file",

@@ -61,6 +61,9 @@ class AdapterCard:
         options: values that the recipe is built with, as JSON can hold them.
         classes: names of the classes by index, for outputs with classes.
         pixel_size: ground size of a pixel in training in metres; None where it has none.
+        chip_size: side in pixels of the images in training, where they were cut out of larger
+            ones: what the model sees at a time.
+        temperature: what logits are divided by before they become probabilities.
         metrics: figures of each seed, with the names of split and metric.
         data: what it was trained on.
         licence: terms of the adapter itself.
@@ -72,6 +75,8 @@ class AdapterCard:
     options: Mapping[str, Any] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     pixel_size: float | None = None
+    chip_size: int | None = None
+    temperature: float = 1.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data: tuple[DataSource, ...] = ()
     licence: str = "Apache-2.0"

@@ -55,6 +55,9 @@ def _use(adapter: Adapter) -> str:
         "prompts": ", ".join(sorted(spec.prompts)),
         "classes": ", ".join(adapter.card.classes),
         "pixel size in training": f"{adapter.card.pixel_size} m" if adapter.card.pixel_size else "",
+        "side of images in training": f"{adapter.card.chip_size} px"
+        if adapter.card.chip_size
+        else "",
     }
     code = "```python\nfrom samdomain import load_adapter\n\nsam = load_adapter(FOLDER).sam\n```"
     return "\n".join([*(f"- {k}: {v}" for k, v in facts.items() if v), "", code])

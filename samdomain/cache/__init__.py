@@ -1,6 +1,7 @@
 """Features of a model's frozen part on disk, so that the second epoch never runs it."""
 
 from samdomain.cache.encoder import CachedSam, cache_features
+from samdomain.cache.latest import LatestSam
 from samdomain.cache.store import FeatureStore
 
-__all__ = ["CachedSam", "FeatureStore", "cache_features"]
+__all__ = ["CachedSam", "FeatureStore", "LatestSam", "cache_features"]

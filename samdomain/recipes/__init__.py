@@ -10,11 +10,12 @@ Recipes are values: they own no loop, no weights and no optimiser.
 """
 
 from samdomain.recipes.batch import Batch
+from samdomain.recipes.calibration import Calibration
 from samdomain.recipes.class_cost import ClassCost
 from samdomain.recipes.few_shots import few_shots
-from samdomain.recipes.legend import Legend
+from samdomain.recipes.legend import THING, Legend
 from samdomain.recipes.mask_loss import MaskLoss
-from samdomain.recipes.reading import RECIPES, preset, read_recipe
+from samdomain.recipes.reading import RECIPES, known_recipes, preset, read_recipe
 from samdomain.recipes.recipe import Answer, Outputs, Recipe, Stage, total
 from samdomain.recipes.refinement import Refinement
 from samdomain.recipes.sam import Promptable
@@ -25,8 +26,10 @@ from samdomain.recipes.tuning import Tuning
 
 __all__ = [
     "RECIPES",
+    "THING",
     "Answer",
     "Batch",
+    "Calibration",
     "ClassCost",
     "Legend",
     "MaskLoss",
@@ -40,6 +43,7 @@ __all__ = [
     "Stage",
     "Tuning",
     "few_shots",
+    "known_recipes",
     "preset",
     "read_recipe",
     "total",

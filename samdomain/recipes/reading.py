@@ -3,26 +3,36 @@
 from collections.abc import Mapping
 from typing import Any
 
-from samdomain.errors import InputError
+from samdomain.door import domain, domains
+from samdomain.errors import InputError, MissingExtraError
 from samdomain.recipes.recipe import Recipe
 from samdomain.recipes.sam import Promptable
 from samdomain.recipes.sam_sp import SamSP
 from samdomain.recipes.samed import SAMed
 from samdomain.recipes.samlp import SamLP
 
-Kind = Promptable | SamLP | SamSP | SAMed
+RECIPES: Mapping[str, type[Promptable | SamLP | SamSP | SAMed]] = {
+    one.name: one for one in (Promptable, SamLP, SamSP, SAMed)
+}
+"""Recipes of the core by name; see `known_recipes` for those of the domains too."""
 
-_ALL: tuple[type[Kind], ...] = (Promptable, SamLP, SamSP, SAMed)
 
-RECIPES: Mapping[str, type[Kind]] = {one.name: one for one in _ALL}
-"""Recipes of the core by name; those of a domain are in `samdomain.domain(name).recipes()`."""
+def known_recipes() -> dict[str, Any]:
+    """Return the recipes of the core and of the domains that are installed, by name."""
+    found: dict[str, Any] = dict(RECIPES)
+    for name in domains():
+        try:
+            found |= domain(name).recipes()
+        except MissingExtraError:
+            continue
+    return found
 
 
 def preset(name: str, which: str = "recommended") -> Recipe:
     """Return a recipe as its paper or its code has it, or as we advise.
 
     Args:
-        name: name in `RECIPES`.
+        name: name in `known_recipes`.
         which: "recommended", "paper", or "official" where code was published that differs. To
             change more, use `dataclasses.replace`.
 
@@ -31,7 +41,7 @@ def preset(name: str, which: str = "recommended") -> Recipe:
     """
     presets = _kind(name).presets()
     if which not in presets:
-        raise InputError(f"{name!r} has no preset {which!r}: it has {', '.join(presets)}")
+        raise InputError(f"recipe {name!r} has no preset {which!r}: it has {', '.join(presets)}")
     return presets[which]
 
 
@@ -44,7 +54,8 @@ def read_recipe(name: str, values: Mapping[str, Any]) -> Recipe:
     return _kind(name).from_json(values)
 
 
-def _kind(name: str) -> type[Kind]:
-    if name not in RECIPES:
-        raise InputError(f"recipe {name!r} is unknown: known are {', '.join(RECIPES)}")
-    return RECIPES[name]
+def _kind(name: str) -> Any:
+    known = known_recipes()
+    if name not in known:
+        raise InputError(f"recipe {name!r} is unknown: known are {', '.join(known)}")
+    return known[name]

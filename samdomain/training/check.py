@@ -1,6 +1,5 @@
 """Find bad data before an hour of training does."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -28,6 +27,7 @@ class Findings(dict[str, Any]):
 FATAL = ("unreadable", "in several splits")
 """Kinds of finding with which training fails, or its figures would be worth nothing."""
 
+_MAP = 2  # dimensions of (H, W)
 _EMPTY, _FULL = "no object", "all of the image is object"
 
 
@@ -51,8 +51,7 @@ def check(data: Samples) -> Findings:
             kind, told = look(sample)
             if kind:
                 found[kind].append(f"{split} {told}")
-            if sample.image.is_file():
-                digest = hashlib.sha256(sample.image.read_bytes()).hexdigest()
+            if (digest := sample.image.digest()) is not None:
                 digests[digest].append((split, sample.name))
     for copies in digests.values():
         if len(copies) > 1:
@@ -68,6 +67,8 @@ def look(sample: Sample) -> tuple[str, str]:
         item = read_item(sample)
     except InputError as error:
         return "unreadable", f"{sample.name}: {error}"
+    if item.masks.ndim == _MAP:  # of classes: all of it may be one
+        return "", ""
     if not item.masks.any():
         return _EMPTY, sample.name
     if item.masks.any(dim=0).all():

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from samdomain.adapter_file import AdapterCard, DataSource
-from samdomain.door import domain, domains
-from samdomain.errors import InputError, MissingExtraError
-from samdomain.recipes import RECIPES, Recipe
+from samdomain.errors import InputError
+from samdomain.recipes import THING, Recipe, preset, read_recipe
 from samdomain.sam import Sam
+from samdomain.training.sample import Scale
 from samdomain.training.schedule import Cosine, Schedule
 from samdomain.weights import load_sam
 
@@ -33,22 +33,13 @@ class RecipeChoice:
         Raises:
             InputError: there is no such recipe, preset or option.
         """
-        known = known_recipes()
-        if self.name not in known:
-            raise InputError(f"recipe {self.name!r} is unknown: known are {', '.join(known)}")
-        kind: Any = known[self.name]
-        presets: Mapping[str, Recipe] = kind.presets()
-        if self.preset not in presets:
-            raise InputError(
-                f"recipe {self.name!r} has no preset {self.preset!r}: it has {', '.join(presets)}"
-            )
-        values = presets[self.preset].to_json()
+        values = preset(self.name, self.preset).to_json()
         if unknown := self.options.keys() - values.keys():
             raise InputError(
                 f"recipe {self.name!r} has no option {', '.join(sorted(unknown))}: it has "
                 f"{', '.join(values)}"
             )
-        return kind.from_json(_merged(values, self.options))
+        return read_recipe(self.name, _merged(values, self.options))
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,17 +52,6 @@ def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
         else:
             merged[name] = change
     return merged
-
-
-def known_recipes() -> dict[str, type]:
-    """Return the recipes of the core and of the domains that are installed, by name."""
-    found: dict[str, type] = dict(RECIPES)
-    for name in domains():
-        try:
-            found |= domain(name).recipes()
-        except MissingExtraError:
-            continue
-    return found
 
 
 @dataclass(frozen=True)
@@ -118,23 +98,28 @@ class CardChoice:
         summary: what the adapter is for, in a sentence or two.
         licence: terms of the adapter.
         data: name, licence and source of the data that it is trained on.
-        pixel_size: ground size of a pixel in metres, for remote sensing.
+        classes: names of what is found, where the recipe does not name them.
+        pixel_size: ground size of a pixel in metres, where the data do not tell.
     """
 
     summary: str = ""
     licence: str = "Apache-2.0"
     data: tuple[DataSource, ...] = ()
+    classes: tuple[str, ...] = ()
     pixel_size: float | None = None
 
-    def card(self, recipe: Recipe, metrics: Mapping[str, Any]) -> AdapterCard:
-        """Return the card of an adapter that a recipe trained."""
+    def card(self, recipe: Recipe, scale: Scale, metrics: Mapping[str, Any]) -> AdapterCard:
+        """Return the card of an adapter that a recipe trained on data of a scale."""
         output: Any = recipe.output
+        named = recipe.legend not in {None, THING}
         return AdapterCard(
             summary=self.summary,
             recipe=recipe.name,
             output=output,
             options=recipe.to_json(),
-            pixel_size=self.pixel_size,
+            classes=recipe.legend.names if recipe.legend and named else tuple(self.classes),
+            pixel_size=self.pixel_size or scale.pixel,
+            chip_size=scale.chip,
             metrics=metrics,
             data=tuple(self.data),
             licence=self.licence,

@@ -14,7 +14,7 @@ from matplotlib.path import Path as Outline
 from torch import Tensor
 
 from samdomain.errors import InputError
-from samdomain.training.sample import SPLIT_NAMES, Found, Sample, Source, Split
+from samdomain.training.sample import SPLIT_NAMES, Found, ImageFile, Sample, Source, Split
 
 NAMES = ("{}.json", "instances_{}.json", "annotations/instances_{}.json", "{}/annotations.json")
 """Where the file of a split is looked for, below the folder of the data."""
@@ -60,7 +60,8 @@ class Coco(Source):
         for image in sorted(content["images"], key=lambda one: one["file_name"]):
             masks = CocoMasks(tuple(objects[image["id"]]), (image["height"], image["width"]))
             name = Path(image["file_name"]).with_suffix("").as_posix()
-            samples.append(Sample(name, folder / self.images / image["file_name"], masks))
+            picture = folder / self.images / image["file_name"]
+            samples.append(Sample(name, ImageFile(picture), masks))
         return Found(tuple(samples))
 
     def _file(self, folder: Path, split: Split) -> Path | None:

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Num
+from jaxtyping import Num, Shaped
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from samdomain.errors import InputError
 from samdomain.recipes import Batch
-from samdomain.training.pictures import read_image
 from samdomain.training.sample import Sample
 from samdomain.views import VIEWS
 
@@ -23,12 +22,12 @@ class Item:
     Attributes:
         name: name of the sample.
         image: its pixels.
-        masks: its objects, one plane each.
+        masks: its objects, one plane each (N, H, W), or the class of each pixel (H, W).
     """
 
     name: str
     image: Num[Tensor, "c h w"]
-    masks: Bool[Tensor, "n h w"]
+    masks: Shaped[Tensor, "... h w"]
 
 
 class SampleDataset(Dataset[Item]):
@@ -68,7 +67,7 @@ def read_item(sample: Sample, view: int = 0) -> Item:
     Raises:
         InputError: a file cannot be read, or image and masks differ in size.
     """
-    image, masks = read_image(sample.image), sample.masks.read()
+    image, masks = sample.image.read(), sample.masks.read()
     if image.shape[-2:] != masks.shape[-2:]:
         raise InputError(
             f"{sample.image} has {tuple(image.shape[-2:])} pixels, its masks "

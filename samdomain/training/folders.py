@@ -9,6 +9,7 @@ from samdomain.training.pictures import pictures
 from samdomain.training.sample import (
     SPLIT_NAMES,
     Found,
+    ImageFile,
     MaskFile,
     Sample,
     Source,
@@ -62,7 +63,11 @@ class Folders(Source):
             return self._pairs(folder) if split == "train" else Found(())
         found = self._pairs(folder)
         splits, root = read_splits(listing), folder / self.images
-        samples = tuple(s for s in found.samples if chosen(s.image, root, splits, split))
+        samples = tuple(
+            one
+            for one in found.samples
+            if isinstance(one.image, ImageFile) and chosen(one.image.path, root, splits, split)
+        )
         return Found(samples, found.problems if split == "train" else ())
 
     def _pairs(self, folder: Path) -> Found:
@@ -76,7 +81,7 @@ class Folders(Source):
         problems += [f"{p} has no mask" for name, p in images.items() if name not in masks]
         problems += [f"{p} has no image" for name, p in masks.items() if name not in images]
         samples = tuple(
-            Sample(name, path, MaskFile(masks[name], self.objects))
+            Sample(name, ImageFile(path), MaskFile(masks[name], self.objects))
             for name, path in images.items()
             if name in masks
         )

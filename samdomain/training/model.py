@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from samdomain.adapter_file import load_adapter
 from samdomain.adapter_file.shipped import find_adapter
-from samdomain.recipes import Recipe
+from samdomain.recipes import Recipe, read_recipe
 from samdomain.sam import SamLike
-from samdomain.training.choice import known_recipes
 from samdomain.training.command import Command
 from samdomain.training.data import Samples
 
@@ -47,9 +45,8 @@ def adapted(command: Command, adapter: str | Path) -> Adapted:
     if str(adapter) != BASE:
         loaded = load_adapter(find_adapter(adapter), module.sam)
         card = loaded.adapter.card if loaded.adapter else None
-        if card and card.recipe in known_recipes():
-            kind: Any = known_recipes()[card.recipe]
-            recipe = kind.from_json(card.options)
+        if card and card.recipe:
+            recipe = read_recipe(card.recipe, card.options)
     module.to(command.device())
     module.sam.eval()
     return Adapted(module.view(), recipe, built.data)

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from samdomain.door import Facts, Report
 from samdomain.errors import InputError, PartialError
+from samdomain.recipes import THING, Legend
 from samdomain.training.command import Command
 from samdomain.training.fit import out_folder, quiet_warnings
 from samdomain.training.measuring import adapter_of, run_of
@@ -37,7 +41,7 @@ def predict(words: Sequence[str]) -> Report:
     out = command.config.out or out_folder(command, words) / "predicted"
     with quiet_warnings(), redirect_stdout(sys.stderr):
         model = adapted(command, adapter_of(command, run_of(words)))
-        if model.recipe.output != "semantic":
+        if model.recipe.legend is None:
             raise InputError(
                 f"recipe {model.recipe.name!r} needs prompts: samdomain segment takes them"
             )
@@ -53,6 +57,7 @@ def predict(words: Sequence[str]) -> Report:
 def _predict(model: Adapted, folder: Path, paths: Sequence[Path], out: Path) -> list[str]:
     device = model.sam.prompt_encoder.get_dense_pe().device
     failed: list[str] = []
+    legend = model.recipe.legend or THING
     for path in paths:
         try:
             image = read_image(path)
@@ -60,8 +65,22 @@ def _predict(model: Adapted, folder: Path, paths: Sequence[Path], out: Path) -> 
             logger.error("%s", error)
             failed.append(path.name)
             continue
-        mask = model.recipe.predict(model.sam, image.to(device)).logits[0, 0] > 0
+        logits = model.recipe.predict(model.sam, image.to(device)).logits[0]
         target = (out / path.relative_to(folder)).with_suffix(".png")
         with told_of_disk(out), published(target) as scratch:
-            Image.fromarray((mask.cpu().numpy() * 255).astype("uint8")).save(scratch)
+            Image.fromarray(_drawn(legend, logits)).save(scratch)
     return failed
+
+
+def _drawn(legend: Legend, logits: Tensor) -> NDArray[np.uint8]:
+    """Return what a mask file holds: 255 on the thing, or the class of each pixel.
+
+    Classes that may overlap give one picture, in which the last that is there wins.
+    """
+    there = legend.decide(logits).cpu().numpy()
+    if legend == THING:
+        return there[0].astype(np.uint8) * 255
+    classes = np.zeros(there.shape[1:], np.uint8)
+    for number, plane in enumerate(there, start=1 if legend.overlapping else 0):
+        classes[plane] = number
+    return classes

@@ -4,15 +4,16 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 
-from samdomain.adapter_file import save_adapter
+from samdomain.adapter_file import AdapterCard, save_adapter
 from samdomain.policies import trainable_parameters
+from samdomain.recipes import Calibration
 from samdomain.training.command import Built, Command, checkpoints
 from samdomain.training.curves import draw_curves
 from samdomain.training.epoch_log import EpochLog, read_csv
@@ -83,15 +84,22 @@ class Run:
     def _finish(self, built: Built, trained: int, seconds: float) -> Mapping[str, Any]:
         module, folder = built.module, self.folder
         module.to(self.command.device())
-        measured = evaluate(module.recipe, module.view(), built.data.found("val").samples)
+        recipe, data = module.recipe, built.data
+        calibration = None if recipe.legend is None else Calibration(recipe.legend)
+        measured = evaluate(recipe, module.view(), data.found("val").samples, calibration)
         means = measured.means()
         measured.write(folder.table("val"))
         draw_curves(folder.log, folder.curves)
         figures = {f"val {name}": value for name, value in means.items()}
+        card = module.card.card(
+            recipe, data.source.scale(data.folder), {"seed": self.seed, **figures}
+        )
+        if calibration is not None:
+            card = _calibrated(card, calibration)
         save_adapter(
             module.sam,
             folder.adapter,
-            module.card.card(module.recipe, {"seed": self.seed, **figures}),
+            card,
             dtype=torch.float16 if self.command.config.half else None,
             overwrite=True,
         )
@@ -104,6 +112,15 @@ class Run:
         }
         folder.write_json(folder.metrics, metrics)
         return metrics
+
+
+def _calibrated(card: AdapterCard, calibration: Calibration) -> AdapterCard:
+    temperature = calibration.temperature()
+    errors = {
+        "val calibration error": calibration.error(temperature),
+        "val calibration error at temperature 1": calibration.error(),
+    }
+    return replace(card, temperature=temperature, metrics={**card.metrics, **errors})
 
 
 def fit(trainer: Trainer, built: Built, last: Path) -> None:

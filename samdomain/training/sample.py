@@ -3,14 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from jaxtyping import Bool
+from jaxtyping import Num, Shaped
 from torch import Tensor
 
 from samdomain.training.objects import Objects
-from samdomain.training.pictures import read_values, size
+from samdomain.training.pictures import read_image, read_values, size
 
 Split = Literal["train", "val", "test"]
 
@@ -23,11 +24,50 @@ SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
 
 
 @runtime_checkable
+class Image(Protocol):
+    """Know where the pixels of an image are; printed, it says so."""
+
+    def read(self) -> Num[Tensor, "c h w"]:
+        """Read the pixels.
+
+        Raises:
+            InputError: they cannot be read.
+        """
+        ...
+
+    def digest(self) -> str | None:
+        """Return what tells two images of other content apart; None where nothing can be read."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image that is one file of an everyday format.
+
+    Attributes:
+        path: the file.
+    """
+
+    path: Path
+
+    def read(self) -> Num[Tensor, "3 h w"]:
+        """Read the file; see `read_image`."""
+        return read_image(self.path)
+
+    def digest(self) -> str | None:
+        """Return the SHA-256 of the file."""
+        return sha256(self.path.read_bytes()).hexdigest() if self.path.is_file() else None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@runtime_checkable
 class Masks(Protocol):
     """Know where the masks of an image are."""
 
-    def read(self) -> Bool[Tensor, "n h w"]:
-        """Read the masks of the image's objects.
+    def read(self) -> Shaped[Tensor, "... h w"]:
+        """Read the masks of the image's objects (N, H, W), or the class of each pixel (H, W).
 
         Raises:
             InputError: they cannot be read.
@@ -51,7 +91,7 @@ class MaskFile:
     path: Path
     objects: Objects
 
-    def read(self) -> Bool[Tensor, "n h w"]:
+    def read(self) -> Shaped[Tensor, "... h w"]:
         """Read the file and take it apart."""
         return self.objects(read_values(self.path))
 
@@ -66,12 +106,12 @@ class Sample:
 
     Attributes:
         name: what the sample is called in tables and messages; no two of a split share it.
-        image: file of the image.
+        image: where its pixels are.
         masks: where its masks are.
     """
 
     name: str
-    image: Path
+    image: Image
     masks: Masks
 
 
@@ -88,8 +128,25 @@ class Found:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Scale:
+    """At which scale a model sees things in training, and should see them later.
+
+    Attributes:
+        chip: side in pixels of images that were cut out of larger ones; None for whole images.
+        pixel: ground size of a pixel in metres; None where it has none.
+    """
+
+    chip: int | None = None
+    pixel: float | None = None
+
+
 class Source(ABC):
     """Find the samples of a split below a folder."""
+
+    def scale(self, folder: Path) -> Scale:  # noqa: ARG002 - for sources of scenes
+        """Return the scale of the samples below a folder; by default nothing is known."""
+        return Scale()
 
     @abstractmethod
     def find(self, folder: Path, split: Split) -> Found:

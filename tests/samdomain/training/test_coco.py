@@ -7,6 +7,7 @@ import torch
 
 from samdomain.errors import InputError
 from samdomain.training.coco import Coco, draw_polygon, draw_runs, unpack_runs
+from samdomain.training.sample import ImageFile
 
 SQUARE = [1.0, 0.0, 3.0, 0.0, 3.0, 2.0, 1.0, 2.0]
 MASK = [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
@@ -98,7 +99,7 @@ def test_an_image_without_objects_stays(tmp_path: Path) -> None:
     """Its masks are none, in its size."""
     (sample,) = Coco().find(write(tmp_path), "train").samples
     assert sample.masks.read().shape == torch.Size([0, 3, 4])
-    assert sample.image == tmp_path / "images/tiles/a.png"
+    assert sample.image == ImageFile(tmp_path / "images/tiles/a.png")
     assert sample.name == "tiles/a"
 
 

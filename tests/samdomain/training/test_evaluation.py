@@ -9,8 +9,7 @@ from samdomain import load_sam
 from samdomain.recipes import preset
 from samdomain.training.evaluation import Evaluation, evaluate
 from samdomain.training.objects import Whole
-from samdomain.training.pictures import read_image
-from samdomain.training.sample import MaskFile, Sample
+from samdomain.training.sample import ImageFile, MaskFile, Sample
 
 
 def test_means_leave_out_what_a_row_has_not(tmp_path: Path) -> None:
@@ -30,7 +29,11 @@ def test_answers_without_prompts_are_measured_as_users_get_them(
     """Dice of the image, and of all pixels, agree with the answer that `predict` gives."""
     folder = pairs("data", range(2))
     samples = [
-        Sample(str(i), folder / f"images/{i}.png", MaskFile(folder / f"masks/{i}.png", Whole()))
+        Sample(
+            str(i),
+            ImageFile(folder / f"images/{i}.png"),
+            MaskFile(folder / f"masks/{i}.png", Whole()),
+        )
         for i in range(2)
     ]
     sam, recipe = load_sam("tiny").eval(), preset("sam_sp")
@@ -41,7 +44,7 @@ def test_answers_without_prompts_are_measured_as_users_get_them(
     both = sizes = 0
     for sample in samples:
         true = sample.masks.read().any(dim=0)
-        found = recipe.predict(sam, read_image(sample.image).float()).logits[0, 0] > 0
+        found = recipe.predict(sam, sample.image.read().float()).logits[0, 0] > 0
         both += int((found & true).sum())
         sizes += int(found.sum() + true.sum())
     assert measured.pooled["pooled_dice"] == pytest.approx(2 * both / sizes if sizes else 1.0)

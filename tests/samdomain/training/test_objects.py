@@ -1,6 +1,8 @@
+import pytest
 import torch
 
-from samdomain.training.objects import Components, Ids, Whole
+from samdomain.errors import InputError
+from samdomain.training.objects import Classes, Components, Ids, Whole
 
 VALUES = torch.tensor([[1, 1, 0, 2], [0, 0, 0, 2], [1, 0, 255, 255]])
 
@@ -27,3 +29,16 @@ def test_components_hang_together_by_edges() -> None:
 def test_ids_may_have_parts() -> None:
     """One value is one object, wherever its pixels are."""
     assert Ids(ignore=(255,))(VALUES).sum(dim=(1, 2)).tolist() == [3, 2]
+
+
+def test_values_become_classes() -> None:
+    """In the order that they are given in; 255 and ignored values are unlabelled."""
+    values = torch.tensor([[10, 20, 255], [30, 7, 10]])
+    assert Classes((30, 10, 20), ignore=(7,))(values).tolist() == [[1, 2, 255], [0, 255, 1]]
+    assert Classes()(torch.tensor([[0, 3], [255, 1]])).tolist() == [[0, 3], [255, 1]]
+
+
+def test_a_value_that_is_no_class_is_refused() -> None:
+    """The message lists what is allowed."""
+    with pytest.raises(InputError, match=r"holds 4, .*\[1, 2\]"):
+        Classes((1, 2))(torch.tensor([[1, 4]]))

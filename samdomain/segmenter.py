@@ -1,0 +1,90 @@
+"""A network in the plain sense: images in, a logit for each class and pixel out."""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from samdomain.adapter_file import AdapterCard, load_adapter
+from samdomain.adapter_file.shipped import find_adapter
+from samdomain.errors import InputError
+from samdomain.recipes import Legend, Recipe, read_recipe
+from samdomain.sam import Sam, SamLike, encode
+
+
+class Segmenter(nn.Module):
+    """Answer images without prompts, as other networks for semantic segmentation do.
+
+    It trains and exports as any module: gradients pass through, and the model is a submodule.
+
+    Args:
+        sam: model that was adapted by the recipe, or an accelerated snapshot of it.
+        recipe: how it is asked.
+        temperature: what logits are divided by, so that probabilities mean what they say; see
+            `samdomain.recipes.Calibration`.
+        value_range: lowest and highest value of a pixel, where the model scales by them: one
+            for all images, instead of each image's own. See `samdomain.encode`.
+
+    Attributes:
+        legend: what the channels mean.
+
+    Raises:
+        InputError: the recipe answers prompts alone.
+    """
+
+    def __init__(
+        self,
+        sam: SamLike,
+        recipe: Recipe,
+        temperature: float = 1.0,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        if recipe.legend is None:
+            raise InputError(
+                f"recipe {recipe.name!r} answers prompts alone: a segmenter needs one that finds "
+                "without them, as sam_sp, samlp or samed"
+            )
+        self.sam = sam
+        self.recipe = recipe
+        self.temperature = temperature
+        self.value_range = value_range
+        self.legend: Legend = recipe.legend
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        """Return the logit of each class in pixels of the images.
+
+        Args:
+            images: pixels in the values that the model's spec asks for: 0 to 255 for published
+                weights.
+        """
+        embedding = encode(self.sam, images, self.value_range)
+        return self.recipe.answer(self.sam, embedding).logits / self.temperature
+
+    @torch.no_grad()
+    def probabilities(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+        """Return the probability of each class, 0 to 1, without gradients."""
+        return self.legend.probabilities(self(images))
+
+
+def load_segmenter(adapter: str | Path, base: Sam | None = None) -> tuple[Segmenter, AdapterCard]:
+    """Load an adapter that finds without prompts, ready to be asked.
+
+    Args:
+        adapter: folder of the adapter, or name of a shipped one.
+        base: model to put it onto; by default the one that it names.
+
+    Returns:
+        The segmenter in eval mode, with its temperature, and what the adapter says of itself.
+
+    Raises:
+        InputError: the adapter needs prompts, or names no recipe that is installed.
+        WeightsError: its base is not on this machine.
+    """
+    loaded = load_adapter(find_adapter(adapter), base)
+    if loaded.adapter is None or not loaded.adapter.card.recipe:
+        raise InputError(f"{adapter} names no recipe: how it is asked is not known")
+    card = loaded.adapter.card
+    recipe = read_recipe(card.recipe, card.options)
+    return Segmenter(loaded.sam, recipe, card.temperature).eval(), card
