@@ -128,7 +128,7 @@ def flow(folder: Path, side: int) -> Result:
     steps = run(store, work, InProcess())
     ran = time.perf_counter()
     write_mosaic(store, probability_layer(["bright"]), folder / "probability.tif", {})
-    write_mosaic(store, mask_layer(), folder / "mask.tif", {})
+    write_mosaic(store, mask_layer(["bright"], overlapping=True), folder / "mask.tif", {})
     end = time.perf_counter()
     return {
         "side": side,

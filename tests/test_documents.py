@@ -67,6 +67,7 @@ SHORT = {
     "03_a_scene_larger_than_memory": "4096",
     "04_no_more_prompts": "1",
     "05_few_shot_plates": "1",
+    "06_train_on_your_scene": "1",
 }
 
 

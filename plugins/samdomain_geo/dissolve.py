@@ -64,6 +64,16 @@ class DissolvedRows:
         return {
             **regions[0],
             **measures,
+            "score": _mean(regions),
             "id": regions[0]["class_id"],
             "geometry": shapely.to_wkb(whole),
         }
+
+
+def _mean(regions: list[dict[str, Any]]) -> float | None:
+    """Return the mean score of regions by their areas; null where one has none."""
+    scores = [region["score"] for region in regions]
+    if None in scores:
+        return None
+    areas = [region["area_m2"] or 0.0 for region in regions]
+    return float(np.average(scores, weights=areas if sum(areas) > 0 else None))

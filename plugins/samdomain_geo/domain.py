@@ -6,6 +6,7 @@ from pathlib import Path
 from samdomain.door import Verb
 from samdomain_geo.verbs.demo import demo
 from samdomain_geo.verbs.finish import finish
+from samdomain_geo.verbs.init import init
 from samdomain_geo.verbs.polygonize import polygonize
 from samdomain_geo.verbs.segment import segment
 
@@ -18,8 +19,14 @@ class Geo:
     name = "geo"
 
     def verbs(self) -> Mapping[str, Verb]:
-        """Return the commands `samdomain segment`, `polygonize`, `finish` and `demo`."""
-        return {"segment": segment, "polygonize": polygonize, "finish": finish, "demo": demo}
+        """Return the plugin's commands by name."""
+        return {
+            "segment": segment,
+            "init": init,
+            "polygonize": polygonize,
+            "finish": finish,
+            "demo": demo,
+        }
 
     def recipes(self) -> Mapping[str, type]:
         """Return the plugin's own recipes: none yet."""

@@ -9,16 +9,22 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib_scalebar.scalebar import ScaleBar
+from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from samdomain_geo.colours import OUTLINE
+from samdomain.recipes import Legend
+from samdomain_geo.colours import OUTLINE, colour_of
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.raster import Scene
 from samdomain_geo.stretch import Stretch
 from samdomain_geo.vector import pixel_width
 
-_LONGER_SIDE = 1600  # pixels of the picture; a screen shows no more
+_RGB = 3
+LONGER_SIDE = 1600
+"""Pixels of a picture's longer side; a screen shows no more."""
+
 _SHORTEST_SIDE = 300  # so that a strip of a scene leaves room for title and scale bar
 _DPI = 100
 # Colour and width in points: a dark casing, so that the line is seen on bright ground too.
@@ -43,11 +49,10 @@ def draw_preview(
         ellipsoid: what the scale bar's metres are measured on; it counts pixels without.
         path: file to write.
     """
-    pixels, valid = scene.thumbnail(_LONGER_SIDE)
-    image = np.where(valid, stretch(pixels), 255).astype(np.uint8)[:3].transpose(1, 2, 0)
+    image = _image(scene, stretch)
     longer = max(scene.rows, scene.columns)
     inches = (
-        max(_SHORTEST_SIDE, _LONGER_SIDE * side / longer) / _DPI
+        max(_SHORTEST_SIDE, LONGER_SIDE * side / longer) / _DPI
         for side in (scene.columns, scene.rows)
     )
     figure = Figure(figsize=(*inches,), dpi=_DPI, layout="constrained")
@@ -60,6 +65,57 @@ def draw_preview(
     axes.set_title(title, loc="left")
     _add_scale_bar(axes, scene, ellipsoid)
     FigureCanvasAgg(figure).print_png(path)
+
+
+def draw_map(
+    scene: Scene,
+    stretch: Stretch,
+    classes: NDArray[np.uint8],
+    legend: Legend,
+    ellipsoid: Ellipsoid | None,
+    path: Path,
+) -> None:
+    """Draw the scene and the classes of its pixels side by side, as PNG.
+
+    Args:
+        scene: raster to show.
+        stretch: its radiometric stretch.
+        classes: small picture (bands, rows, columns) of the raster of classes, as
+            `probability.mask_layer` writes it.
+        legend: names of the classes.
+        ellipsoid: what the scale bar's metres are measured on; it counts pixels without.
+        path: file to write.
+    """
+    image, extent = _image(scene, stretch), (0, scene.columns, scene.rows, 0)
+    painted = np.full((*classes.shape[1:], 3), 255, np.uint8)
+    for number, _ in enumerate(legend.names):
+        there = classes[number] == 1 if legend.overlapping else classes[0] == number
+        painted[there] = colour_of(number)
+    wide = scene.columns >= scene.rows
+    figure = Figure(figsize=(16, 9), dpi=_DPI, layout="constrained")
+    axes = (
+        figure.subplots(2, 1) if wide and scene.columns > 2 * scene.rows else figure.subplots(1, 2)
+    )
+    axes[0].imshow(image, extent=extent, interpolation="nearest")
+    axes[1].imshow(painted, extent=extent, interpolation="nearest")
+    for one, title in zip(axes, (scene.name, "classes"), strict=True):
+        one.set(xticks=[], yticks=[])
+        one.set_title(title, loc="left")
+    _add_scale_bar(axes[0], scene, ellipsoid)
+    patches = [
+        Patch(color=tuple(part / 255 for part in colour_of(number)), label=name)
+        for number, name in enumerate(legend.names)
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=min(8, len(patches)))
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def _image(scene: Scene, stretch: Stretch) -> NDArray[np.uint8]:
+    """Return a small picture (rows, columns, 3) of a scene's first three bands; nodata is white."""
+    pixels, valid = scene.thumbnail(LONGER_SIDE)
+    shown = np.where(valid, stretch(pixels), 255).astype(np.uint8)
+    shown = shown[: _RGB if len(shown) >= _RGB else 1]  # two bands make no colours
+    return np.broadcast_to(shown, (_RGB, *valid.shape)).transpose(1, 2, 0)
 
 
 def _rings(outline: BaseGeometry) -> list[BaseGeometry]:

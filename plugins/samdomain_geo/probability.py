@@ -1,9 +1,9 @@
 """Compute the probabilities of classes for the blocks of a scene."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from rasterio.windows import Window
 
 from samdomain_geo.block_store import Arrays
 from samdomain_geo.chips import Blend, Chips
+from samdomain_geo.colours import colour_of
 from samdomain_geo.mosaic import Layer
 from samdomain_geo.plan import Block, Manifest
 from samdomain_geo.raster import Scene, open_scene
@@ -21,6 +22,9 @@ LEVELS = 254
 
 NO_DATA = 255
 """Byte of a pixel where the scene has no data."""
+
+Colour = tuple[int, int, int, int]
+"""Red, green, blue and alpha, 0 to 255."""
 
 _NAME = "probability"
 _HALF = LEVELS // 2
@@ -40,22 +44,24 @@ class ProbabilityWork:
 
     Attributes:
         load: loads the network; travels by name, as a function of a module or a partial of one.
-        bands: one-based bands that the network takes.
+        bands: one-based bands that the network takes; None for the scene's own choice.
         stretch: the scene's radiometric stretch.
         fill: stretched value that stands for nodata, one a band.
         chips: the grid of chips.
+        nodata: value that is nodata in place of the scene's own.
     """
 
     load: Callable[[], Network]
-    bands: tuple[int, ...]
+    bands: tuple[int, ...] | None
     stretch: Stretch
     fill: tuple[float, ...]
     chips: Chips
+    nodata: float | None = None
 
     @contextmanager
     def open(self, manifest: Manifest) -> Iterator["_ProbabilityWorker"]:
         """Open the scene and load the network."""
-        with open_scene(manifest.scene.path, self.bands) as scene:
+        with open_scene(manifest.scene.path, self.bands, self.nodata) as scene:
             yield _ProbabilityWorker(self, scene, self.load())
 
     def count_chips(self, manifest: Manifest) -> dict[int, int]:
@@ -116,14 +122,20 @@ def quantized(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(np.clip(probabilities, 0, 1) * np.float32(LEVELS)).astype(np.uint8)
 
 
-def decided(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def decided(levels: NDArray[np.uint8], *, overlapping: bool = False) -> NDArray[np.uint8]:
     """Return the class of each pixel from bytes (classes, rows, columns).
 
-    One class alone is there (1) from probability 0.5 on, or is not (0). Of several, the most
-    probable is taken, counted from 1, and the first of equals. 255 is nodata.
+    Args:
+        levels: bytes of probabilities.
+        overlapping: whether a pixel may have any number of the classes.
+
+    Returns:
+        NDArray: (1, rows, columns) the number of the most probable class, from 0 on, the first of
+        equals; of overlapping classes (classes, rows, columns), 1 from probability 0.5 on and 0
+        below. 255 is nodata.
     """
-    classes = levels[0] >= _HALF if len(levels) == 1 else levels.argmax(axis=0) + 1
-    return np.where(levels[0] == NO_DATA, NO_DATA, classes).astype(np.uint8)
+    classes = levels >= _HALF if overlapping else levels.argmax(axis=0)[None]
+    return np.where(levels[:1] == NO_DATA, NO_DATA, classes).astype(np.uint8)
 
 
 def probability_layer(classes: Sequence[str]) -> Layer:
@@ -138,14 +150,30 @@ def probability_layer(classes: Sequence[str]) -> Layer:
     )
 
 
-def mask_layer() -> Layer:
-    """Return the layer of the classes that were decided for; see `decided`."""
+def mask_layer(classes: Sequence[str] = (), *, overlapping: bool = False) -> Layer:
+    """Return the layer of the classes that were decided for; see `decided`.
+
+    Args:
+        classes: names of the classes; overlapping ones have a band each.
+        overlapping: whether a pixel may have any number of them.
+    """
+
+    def of(_: int, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
+        return decided(arrays[_NAME], overlapping=overlapping) if arrays else None
+
+    shown = range(2) if overlapping else range(len(classes))
     return Layer(
-        of=lambda _, arrays: decided(arrays[_NAME])[None] if arrays else None,
+        of=of,
         dtype="uint8",
         nodata=NO_DATA,
-        bands=("class",),
+        bands=tuple(classes) if overlapping else ("class",),
+        colours=colours(shown, clear=0 if overlapping else None) if len(classes) else {},
     )
+
+
+def colours(numbers: Iterable[int], clear: int | None = None) -> dict[int, Colour]:
+    """Return the colour of classes by their numbers; one of them may be clear."""
+    return {one: (*colour_of(one), 0 if one == clear else 255) for one in numbers}
 
 
 def _inside(window: Window, outer: Window) -> tuple[slice, slice]:

@@ -19,12 +19,13 @@ SCHEMA = pa.schema(
         ("id", pa.int64()),
         ("class_id", pa.int64()),
         ("class_name", pa.string()),
+        ("score", pa.float64()),
         ("area_m2", pa.float64()),
         ("perimeter_m", pa.float64()),
         ("geometry", pa.binary()),
     ]
 )
-"""Columns of the rows; the geometry is WKB of MultiPolygons."""
+"""Columns of the rows; the geometry is WKB of MultiPolygons, the score null where none is known."""
 
 
 class RegionRows:
@@ -65,12 +66,13 @@ class RegionRows:
         order = np.argsort(region[rows])
         geometry = np.concatenate([pieces[~cut], joined])[order]
         measured = np.concatenate([measures[~cut], joined_measures])[order]
-        values = value[rows][order]
+        values, numbers = value[rows][order], region[rows][order]
         return pa.record_batch(
             [
-                pa.array(region[rows][order]),
+                pa.array(numbers),
                 pa.array(values),
                 pa.array([self._names.get(one) for one in values.tolist()], pa.string()),
+                pa.array(self._table.score[numbers], from_pandas=True),
                 pa.array(measured[:, 0], from_pandas=True),
                 pa.array(measured[:, 1], from_pandas=True),
                 pa.array(shapely.to_wkb(_multiple(geometry)), pa.binary()),

@@ -23,12 +23,15 @@ class RegionTable:
             regions' first pixels in the scene, whatever the blocks; 0 for one that is dropped.
         value: (pieces,) what the raster holds there.
         pieces: (regions + 1,) how many pieces each region has.
+        score: (regions + 1,) mean over the pixels of each region of how sure they are; NaN where
+            nothing tells.
     """
 
     offsets: NDArray[np.int64]
     region: NDArray[np.int64]
     value: NDArray[np.int64]
     pieces: NDArray[np.int64]
+    score: NDArray[np.float64]
 
     def of_block(self, index: int) -> NDArray[np.int64]:
         """Return the region of each piece of a block."""
@@ -68,7 +71,8 @@ def join_regions(store: BlockStore, connectivity: int, min_area: float) -> Regio
     region = number[root]
     # The census starts with an empty piece of its own.
     offsets = np.cumsum([len(one) for one in census.first])
-    return RegionTable(offsets, region, value, np.bincount(region, minlength=len(roots) + 1))
+    pieces = np.bincount(region, minlength=len(roots) + 1)
+    return RegionTable(offsets, region, value, pieces, census.score(region, len(roots)))
 
 
 class _Census:
@@ -84,6 +88,7 @@ class _Census:
         self._right = np.zeros(0, np.int64)
         none = np.zeros(0, np.int64)
         self.first, self.value, self.area = [none], [none], [none.astype(np.float64)]
+        self.sure, self.pixels = [none.astype(np.float64)], [none]
         self.pairs = [np.zeros((0, 2), np.int64)]
 
     def add(self, index: int) -> None:
@@ -103,12 +108,21 @@ class _Census:
         self._right = edges["right"]
         if block.column == manifest.shape[1] - 1 and block.row > 0:
             self._meet(self._above, self._top)
-        for name, pieces in (("first", self.first), ("value", self.value), ("area", self.area)):
+        own = (("area", self.area), ("sure", self.sure), ("pixels", self.pixels))
+        for name, pieces in (("first", self.first), ("value", self.value), *own):
             if name in arrays:
                 pieces.append(arrays[name])
-            elif name != "area":
+            elif name in {"first", "value"}:
                 pieces.append(np.zeros(0, np.int64))
         self._count += len(arrays.get("first", ()))
+
+    def score(self, region: NDArray[np.int64], regions: int) -> NDArray[np.float64]:
+        """Return the mean score of each region; see `RegionTable`."""
+        sure, pixels = np.concatenate(self.sure), np.concatenate(self.pixels)
+        if len(pixels) != len(region):
+            return np.full(regions + 1, np.nan)
+        total = np.bincount(region, sure, regions + 1)
+        return total / np.maximum(1, np.bincount(region, pixels, regions + 1))
 
     def _edge(self, labels: NDArray[np.int32] | None, length: int) -> NDArray[np.int64]:
         if labels is None:

@@ -1,17 +1,20 @@
 """Trace the regions of a raster of labels, block by block."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import rasterio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.features import shapes
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
 
 from samdomain.errors import InputError
 from samdomain_geo.block_store import Arrays
@@ -28,6 +31,7 @@ CONNECTIVITIES = (4, CORNERS)
 _INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
 Polygons = NDArray[np.object_]
+Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,29 @@ class RegionShaping:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """How sure each pixel of a raster of labels is.
+
+    Attributes:
+        path: raster on the same grid, a band a value, scaled to 0 to 1.
+        shift: band of a value, counted from 1, less the value.
+    """
+
+    path: str
+    shift: int = 0
+
+    def read(self, dataset: DatasetReader, window: Window, values: Labels) -> NDArray[np.float64]:
+        """Return how sure the pixels of a window (rows, columns) are of their values."""
+        sure = np.zeros(values.shape)
+        for value in np.unique(values).tolist():
+            band = value + self.shift
+            if 1 <= band <= dataset.count:
+                there = values == value
+                sure[there] = dataset.read(band, window=window)[there] * dataset.scales[band - 1]
+        return sure
+
+
+@dataclass(frozen=True)
 class RegionsWork:
     """Work that traces connected regions of one value inside each block.
 
@@ -61,18 +88,24 @@ class RegionsWork:
         nodata: value that is no label; by default the file's own and 0.
         connectivity: 4, or 8 to join regions that meet at corners only.
         shaping: what becomes of outlines.
+        scores: how sure the pixels are; blocks then hold the sum over each region (`sure`) and
+            its `pixels`.
     """
 
     band: int = 1
     nodata: int | None = None
     connectivity: int = 4
     shaping: RegionShaping = RegionShaping()
+    scores: Scores | None = None
 
     @contextmanager
     def open(self, manifest: Manifest) -> Iterator["_RegionsWorker"]:
-        """Open the raster."""
-        with open_scene(manifest.scene.path, (self.band,)) as scene:
-            yield _RegionsWorker(self, scene, Finisher.of(scene, self.shaping))
+        """Open the raster, and that of the scores."""
+        with ExitStack() as stack:
+            scene = stack.enter_context(open_scene(manifest.scene.path, (self.band,)))
+            finisher = Finisher.of(scene, self.shaping)
+            scores = stack.enter_context(rasterio.open(self.scores.path)) if self.scores else None
+            yield _RegionsWorker(self, scene, finisher, scores)
 
 
 class Finisher:
@@ -130,12 +163,27 @@ class Finisher:
         return np.array(self._ellipsoid.measure(placed), np.float64).reshape(2, -1).T
 
 
-class _RegionsWorker:
-    def __init__(self, work: RegionsWork, scene: Scene, finisher: Finisher) -> None:
-        check_labels(scene)
-        self._work, self._scene, self._finisher = work, scene, finisher
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """The labels of a block, where they are some, and how sure they are."""
 
-    def read(self, block: Block) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | None:
+    labels: Labels
+    valid: NDArray[np.bool_]
+    sure: NDArray[np.float64] | None
+
+
+class _RegionsWorker:
+    def __init__(
+        self,
+        work: RegionsWork,
+        scene: Scene,
+        finisher: Finisher,
+        scores: DatasetReader | None,
+    ) -> None:
+        check_labels(scene)
+        self._work, self._scene, self._finisher, self._scores = work, scene, finisher, scores
+
+    def read(self, block: Block) -> _Source | None:
         dataset, band, window = self._scene.dataset, self._work.band, block.window
         try:
             values = dataset.read(band, window=window)
@@ -149,10 +197,15 @@ class _RegionsWorker:
             ) from error
         if values.dtype == np.uint64 and values.max() > np.iinfo(np.int64).max:
             raise InputError("the raster holds values above 2^63 - 1, which no vector format can")
-        return (values.astype(np.int64), valid) if valid.any() else None
+        if not valid.any():
+            return None
+        labels, sure = values.astype(np.int64), None
+        if self._scores is not None and self._work.scores is not None:
+            sure = self._work.scores.read(self._scores, window, labels)
+        return _Source(labels, valid, sure)
 
-    def compute(self, block: Block, source: tuple[NDArray[np.int64], NDArray[np.bool_]]) -> Arrays:
-        regions = label_regions(*source, self._work.connectivity)
+    def compute(self, block: Block, source: _Source) -> Arrays:
+        regions = label_regions(source.labels, source.valid, self._work.connectivity)
         exact, outlines = self._trace(regions.labels)
         edges = _edges(regions.labels)
         cut = _touching(edges, len(outlines))
@@ -173,6 +226,10 @@ class _RegionsWorker:
         if self._work.shaping.measured:
             moved = shapely.transform(exact, lambda xy: xy + corner)
             arrays["area"] = self._finisher.areas(moved)
+        if source.sure is not None:
+            number, flat = len(outlines) + 1, regions.labels.ravel()
+            arrays["sure"] = np.bincount(flat, source.sure.ravel(), number)[1:]
+            arrays["pixels"] = np.bincount(flat, minlength=number)[1:]
         return arrays
 
     def _trace(self, labels: NDArray[np.int32]) -> tuple[Polygons, Polygons]:

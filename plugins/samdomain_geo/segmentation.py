@@ -1,6 +1,7 @@
 """Make the files of `samdomain segment` out of what its blocks hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,7 @@ def finish_segmentation(
     with store.alone():
         with (
             block_cache(),
-            open_scene(
-                manifest.scene.path, parse_bands(given["bands"]), parse_nodata(given["nodata"])
-            ) as scene,
+            opened_again(manifest) as scene,
             output_folder(folder, results(vector), overwrite=True, scratch=scratch) as output,
             store.kept(),
         ):
@@ -108,6 +107,19 @@ def finish_segmentation(
             write_record(output.path("run.json"), manifest, record)
         store.remove()
     return Segmentation(folder, objects.table, record, results(vector))
+
+
+@contextmanager
+def opened_again(manifest: Manifest) -> Iterator[Scene]:
+    """Open the scene of a run as the run did.
+
+    Raises:
+        InputError: it is no longer there.
+    """
+    given = manifest.parameters
+    bands, nodata = parse_bands(given["bands"]), parse_nodata(given["nodata"])
+    with open_scene(manifest.scene.path, bands, nodata) as scene:
+        yield scene
 
 
 def _describe(manifest: Manifest) -> dict[str, Any]:

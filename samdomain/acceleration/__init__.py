@@ -2,5 +2,6 @@
 
 from samdomain.acceleration.engine import Precision
 from samdomain.acceleration.snapshot import AcceleratedSam, accelerate
+from samdomain.acceleration.steps import FastSteps
 
-__all__ = ["AcceleratedSam", "Precision", "accelerate"]
+__all__ = ["AcceleratedSam", "FastSteps", "Precision", "accelerate"]

@@ -37,10 +37,11 @@ class Calibration:
         """Take some pixels of an image, spread over it; those that nobody labelled are left out."""
         labelled = self.legend.labelled(true).flatten().cpu()
         places = labelled.nonzero()[:, 0]
-        taken = places[torch.linspace(0, max(0, len(places) - 1), _PIXELS).long().unique()]
-        if len(places):
-            self._logits.append(logits.detach().flatten(1).cpu().double()[:, taken])
-            self._true.append(true.flatten(1).cpu()[:, taken])
+        if not len(places):
+            return
+        taken = places[torch.linspace(0, len(places) - 1, _PIXELS).long().unique()]
+        self._logits.append(logits.detach().flatten(1).cpu().double()[:, taken])
+        self._true.append(true.flatten(1).cpu()[:, taken])
 
     def temperature(self) -> float:
         """Return T; 1 where nothing was collected."""

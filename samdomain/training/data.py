@@ -76,7 +76,7 @@ class Samples(LightningDataModule):
         samples = self.found("train").samples
         trainer = self.trainer
         sampler = ViewSampler(
-            len(samples),
+            samples,
             self.views,
             self.seed,
             0 if trainer is None else trainer.global_rank,

@@ -89,12 +89,15 @@ def collate(items: Sequence[Item]) -> Batch:
 class ViewSampler(Sampler[int]):
     """Take each sample once an epoch in a view by chance, in an order by chance.
 
+    Where samples have different weights, as many are drawn with replacement, the heavier ones
+    more often.
+
     Both follow from the seed and the epoch alone, so that a training that goes on where it
     stopped sees what an undisturbed one sees. Several processes share the samples out; a few
     are taken twice where they do not share out evenly.
 
     Args:
-        samples: number of samples.
+        samples: what to draw from.
         views: number of views of each.
         seed: fixes the order.
         process: number of this process, from 0.
@@ -102,9 +105,14 @@ class ViewSampler(Sampler[int]):
     """
 
     def __init__(
-        self, samples: int, views: int, seed: int, process: int = 0, processes: int = 1
+        self,
+        samples: Sequence[Sample],
+        views: int,
+        seed: int,
+        process: int = 0,
+        processes: int = 1,
     ) -> None:
-        self.samples = samples
+        self.weights = torch.tensor([one.weight for one in samples], dtype=torch.double)
         self.views = views
         self.seed = seed
         self.process = process
@@ -117,13 +125,16 @@ class ViewSampler(Sampler[int]):
 
     def __len__(self) -> int:
         """Return the number of items of this process."""
-        return math.ceil(self.samples / self.processes)
+        return math.ceil(len(self.weights) / self.processes)
 
     def __iter__(self) -> Iterator[int]:
         """Yield the items of this process in an epoch."""
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
-        order = torch.randperm(self.samples, generator=generator)
-        view = torch.randint(self.views, (self.samples,), generator=generator)
+        number = len(self.weights)
+        order = torch.randperm(number, generator=generator)
+        if number and not torch.all(self.weights == self.weights[0]):
+            order = torch.multinomial(self.weights, number, replacement=True, generator=generator)
+        view = torch.randint(self.views, (number,), generator=generator)
         items = (order * self.views + view).tolist()
         whole = items * (1 + len(self) * self.processes // max(1, len(items)))
         yield from whole[self.process : len(self) * self.processes : self.processes]

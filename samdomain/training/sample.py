@@ -108,11 +108,13 @@ class Sample:
         name: what the sample is called in tables and messages; no two of a split share it.
         image: where its pixels are.
         masks: where its masks are.
+        weight: how often training draws it, beside samples of weight 1.
     """
 
     name: str
     image: Image
     masks: Masks
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)

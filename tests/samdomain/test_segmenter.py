@@ -50,7 +50,7 @@ def test_an_adapter_is_a_segmenter(tmp_path: Path) -> None:
     card = AdapterCard(recipe="samed", output="semantic", options=recipe.to_json(), temperature=2.0)
     save_adapter(sam, tmp_path / "land", card)
     segmenter, read = load_segmenter(tmp_path / "land", load_sam("tiny"))
-    assert read == card
+    assert (read.recipe, read.temperature) == ("samed", 2.0)
     torch.testing.assert_close(segmenter(images), Segmenter(sam, recipe)(images) / 2)
 
 

@@ -108,11 +108,11 @@ def test_blocks_without_data_are_not_computed(
 
 
 def test_classes_are_decided_for() -> None:
-    """One class needs a half; of several the most probable is taken; nodata stays."""
-    one = np.array([[[126, 127, 254, 255]]], np.uint8)
-    assert decided(one).tolist() == [[0, 1, 1, 255]]
+    """Of several the most probable is taken; those that overlap need a half; nodata stays."""
     two = np.array([[[200, 10, 7, 255]], [[54, 244, 7, 255]]], np.uint8)
-    assert decided(two).tolist() == [[1, 2, 1, 255]]
+    assert decided(two).tolist() == [[[0, 1, 0, 255]]]
+    both = np.array([[[126, 127, 254, 255]], [[200, 0, 254, 255]]], np.uint8)
+    assert decided(both, overlapping=True).tolist() == [[[0, 1, 1, 255]], [[1, 0, 1, 255]]]
 
 
 def test_rasters_are_on_the_grid(
@@ -129,7 +129,7 @@ def test_rasters_are_on_the_grid(
         write_mosaic(
             store, probability_layer(["bright"]), tmp_path / f"{name}.tif", {"weights": "x"}
         )
-        write_mosaic(store, mask_layer(), tmp_path / f"{name}m.tif", {})
+        write_mosaic(store, mask_layer(["bright"], overlapping=True), tmp_path / f"{name}m.tif", {})
         written.append([(tmp_path / f"{name}{kind}.tif").read_bytes() for kind in ("", "m")])
     assert written[0] == written[1]
     with rasterio.open(tmp_path / "a.tif") as dataset, rasterio.open(path) as scene:

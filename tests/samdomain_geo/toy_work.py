@@ -81,7 +81,10 @@ def works(chips: Chips) -> dict[str, ProbabilityWork]:
 def results(store: BlockStore, kind: str) -> dict[str, np.ndarray]:
     """Write what a run was for, and read it."""
     layers = {
-        "probability": lambda: {"p": probability_layer(["bright"]), "m": mask_layer()},
+        "probability": lambda: {
+            "p": probability_layer(["bright"]),
+            "m": mask_layer(["bright"], overlapping=True),
+        },
         "instances": lambda: {"i": join_instances(store).layer(store)},
     }[kind]()
     return {name: _read(store, name, layer) for name, layer in layers.items()}

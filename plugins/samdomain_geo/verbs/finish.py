@@ -5,17 +5,22 @@ from pathlib import Path
 
 from samdomain.door import Report
 from samdomain.errors import InputError, StoppedError
-from samdomain_geo.block_store import open_store
+from samdomain_geo.block_store import BlockStore, open_store
+from samdomain_geo.classification import finish_classification
+from samdomain_geo.given import VERB as SEGMENT
 from samdomain_geo.identity import Identity
 from samdomain_geo.plan import Manifest
 from samdomain_geo.raster import open_scene
 from samdomain_geo.segmentation import BLOCKS, finish_segmentation
-from samdomain_geo.verbs import polygonize, segment
+from samdomain_geo.verbs import polygonize
 
-_FINISHERS = {
-    polygonize.VERB: polygonize.finish_polygonize,
-    segment.VERB: finish_segmentation,
-}
+
+def _finish_segment(store: BlockStore) -> Report:
+    prompted = "prompts" in store.manifest.inputs
+    return finish_segmentation(store) if prompted else finish_classification(store)
+
+
+_FINISHERS = {polygonize.VERB: polygonize.finish_polygonize, SEGMENT: _finish_segment}
 
 
 def finish(folder: Path) -> Report:

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import pandas as pd
 
 from samdomain.door import Facts
 from samdomain.errors import InputError
 from samdomain_geo.block_store import BlockStore
-from samdomain_geo.class_names import class_names
 from samdomain_geo.conduct import Conduct, Place
-from samdomain_geo.dissolve import DissolvedRows
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.identity import Identity
 from samdomain_geo.objects import Shaping
@@ -22,16 +19,8 @@ from samdomain_geo.output import output_folder
 from samdomain_geo.plan import Grid, Manifest, Tiling, now, software
 from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.record import Stopwatch
-from samdomain_geo.region_file import write_regions
-from samdomain_geo.region_rows import RegionRows
-from samdomain_geo.region_table import join_regions
-from samdomain_geo.regions import (
-    CONNECTIVITIES,
-    Finisher,
-    RegionShaping,
-    RegionsWork,
-    check_labels,
-)
+from samdomain_geo.regions import CONNECTIVITIES, check_labels
+from samdomain_geo.tracing import PolygonFile, Tracing
 from samdomain_geo.vector_file import LAYER, VectorFormat, format_of
 
 VERB = "polygonize"
@@ -157,7 +146,7 @@ def polygonize(  # noqa: PLR0913 - a verb's parameters are its flags
         return replace(result, seconds={**clock.seconds, **result.seconds}, steps=steps)
 
     draft = partial(_write, name=out.name)
-    return conduct.carry_out(place, manifest, _work(manifest), finish, draft)
+    return conduct.carry_out(place, manifest, Tracing(**parameters).work(), finish, draft)
 
 
 def finish_polygonize(store: BlockStore) -> Polygons:
@@ -182,25 +171,12 @@ def finish_polygonize(store: BlockStore) -> Polygons:
 
 def _write(store: BlockStore, folder: Path, name: str) -> Polygons:
     """Join blocks and write their file, with its style, into a folder."""
-    clock, parameters = Stopwatch(), store.manifest.parameters
-    with open_scene(store.manifest.scene.path, (parameters["band"],)) as scene:
-        finisher = Finisher.of(scene, _work(store.manifest).shaping)
-        classes = class_names(scene)
-    table = join_regions(store, parameters["connectivity"], parameters["min_area"])
+    clock, file = Stopwatch(), PolygonFile()
+    traced = Tracing(**store.manifest.parameters).traced(store)
     clock.lap("join")
-    rows = RegionRows(store, table, finisher, classes).batches()
-    if parameters["dissolve"]:
-        rows = DissolvedRows(table, finisher).batches(rows)
-    values, _ = table.values()
-    count = write_regions(
-        rows,
-        folder / name,
-        store.manifest.grid.crs,
-        _legend(values.tolist(), classes),
-        store.manifest.when,
-    )
+    file.write([traced], folder / name, store.manifest)
     clock.lap("write")
-    return Polygons(folder / name, count, len(values), clock.seconds)
+    return Polygons(folder / name, file.count, len(file.values), clock.seconds)
 
 
 def _check(mask: str | Path, out: Path, connectivity: int) -> VectorFormat:
@@ -233,20 +209,4 @@ def _plan(path: str, scene: Scene, tiling: Tiling, parameters: dict[str, Any]) -
         date=now(),
         parameters=parameters,
         versions=software(),
-    )
-
-
-def _work(manifest: Manifest) -> RegionsWork:
-    given = manifest.parameters
-    measured = given["min_area"] > 0
-    shaping = RegionShaping(given["simplify"], given["regularize"], measured)
-    return RegionsWork(given["band"], given["nodata"], given["connectivity"], shaping)
-
-
-def _legend(values: list[int], names: dict[int, str]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "class_id": pd.array(values, dtype="Int64"),
-            "class_name": pd.array([names.get(value) for value in values], dtype="string"),
-        }
     )

@@ -1,10 +1,9 @@
-"""`samdomain segment`: a scene and rough boxes or clicks in, georeferenced polygons out."""
+"""`samdomain segment`: a scene in, polygons out, of prompted objects or of an adapter's classes."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from samdomain import accelerate, load_sam
 from samdomain.acceleration import Precision
@@ -15,25 +14,24 @@ from samdomain.errors import InputError
 from samdomain.sam import Sam, SamSpec
 from samdomain.weights import DEFAULT
 from samdomain_geo.block_cache import block_cache
-from samdomain_geo.conduct import Conduct, Place
+from samdomain_geo.classification import Classification
+from samdomain_geo.conduct import Conduct
 from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.given import Given
 from samdomain_geo.identity import Identity
-from samdomain_geo.nodata import parse_nodata
-from samdomain_geo.objects import Shaping
+from samdomain_geo.named_pixels import name_pixels
 from samdomain_geo.placement import place_prompts
-from samdomain_geo.plan import Grid, Manifest, Tiling, now, software
+from samdomain_geo.plan import Tiling
 from samdomain_geo.prompt_file import PromptFile
 from samdomain_geo.prompted_work import PromptedWork, by_block
 from samdomain_geo.prompts import ObjectPrompts
-from samdomain_geo.raster import Scene, open_scene, parse_bands
+from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.record import Stopwatch, identify_adapter
-from samdomain_geo.segmentation import BLOCKS, Segmentation, finish_segmentation, results
+from samdomain_geo.segmentation import Segmentation, finish_segmentation, results
 from samdomain_geo.stretch import parse_stretch
 from samdomain_geo.vector import pixel_width
 from samdomain_geo.vector_file import GEOPACKAGE, format_named
 from samdomain_geo.windows import SHARED, share_windows
-
-VERB = "segment"
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +39,8 @@ logger = logging.getLogger(__name__)
 def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     scene: str | Path,
     *,
-    prompts: Path,
     out: Path,
+    prompts: Path | None = None,
     layer: str | None = None,
     where: str | None = None,
     weights: str | None = None,
@@ -56,7 +54,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     regularize: bool = False,
     format: str = GEOPACKAGE.extension,
     precision: Precision = "f32",
-    block: int = 512,
+    block: int | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     threads: int | None = None,
@@ -64,21 +62,25 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     resume: bool = False,
     dry_run: bool = False,
     overwrite: bool = False,
-) -> Segmentation | Facts:
-    """Outline the object in each box or under each click of a vector file.
+) -> Segmentation | Classification | Facts:
+    """Outline the object in each box or under each click of a vector file, or name every pixel.
+
+    With prompts each one's object is outlined. An adapter that was trained to find without
+    prompts gives the classes of all pixels instead, with their probabilities and polygons.
 
     Args:
         scene: raster to look at, anything that GDAL reads; of a URL only what is needed is read.
+        out: folder for the results: instances.tif, or mask.tif and probability.tif; polygons with
+            their style, preview.png and run.json.
         prompts: vector file in any CRS: polygons, whose bounds are boxes, or points, which are
             clicks. Of points, a column `label` says 1 (or nothing) on the object and 0 beside it,
             and rows with the same `object_id` are clicks, or a box and clicks, of one object.
-        out: folder for instances.tif, polygons.gpkg with its style, preview.png and run.json.
         layer: layer of the prompts, where their file has several.
         where: take only prompts that meet this condition, in OGR's SQL: "height > 3".
         weights: name of known weights (see samdomain weights list), or path of a checkpoint; by
             default those that the adapter was trained on, or litemedsam.
         adapter: folder of an adapter, or name of a shipped one (see samdomain adapter list).
-        bands: three bands, counted from 1, as red, green and blue: "4,3,2".
+        bands: bands that the model takes, counted from 1, as "4,3,2" for red, green and blue.
         object_size: about how large clicked objects are in metres; 2.5 to 5 times as much is seen
             around a click. By default the weights see the scene's own pixels, one to one.
         nodata: value that is nodata in place of the scene's own; "none" where it has none.
@@ -90,7 +92,8 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         regularize: straighten walls and square corners, for buildings; the raster keeps them.
         format: format of the polygons: gpkg, parquet, fgb or geojson.
         precision: f32, or bf16: faster where the processor knows it, and less exact.
-        block: side in pixels of the blocks that are worked on, a multiple of 512.
+        block: side in pixels of the blocks that are worked on, a multiple of 512; by default 512
+            for prompts, and 2048 for classes.
         workers: share the blocks among this many processes of Dask on this machine.
         scheduler: share the blocks among the workers of the Dask scheduler at this address; they
             see the same files, and the same folder SAMDOMAIN_CACHE.
@@ -103,8 +106,8 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         overwrite: replace earlier results in the folder, and drop unfinished work.
 
     Returns:
-        Segmentation: the objects and where their files are; facts of the work for a part or a
-        dry run.
+        Segmentation: the objects and where their files are; Classification: where the maps of
+        classes are; facts of the work for a part or a dry run.
 
     Raises:
         InputError: an input or a flag cannot be used; nothing was written.
@@ -127,31 +130,44 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     }
     clock = Stopwatch()
     conduct = Conduct(workers, scheduler, threads, part, resume, dry_run, overwrite)
-    tiling, vector, folder = Tiling(block), format_named(format), Path(out)
-    measure, which = parse_stretch(stretch), (parse_bands(bands), parse_nodata(nodata))
-    place = Place(folder / BLOCKS, tuple(folder / name for name in results(vector)))
+    given = Given(str(scene), Path(out), weights, adapter, format_named(format), parameters)
+    if prompts is None:
+        return name_pixels(given, Tiling(block or 2048), conduct, clock)
+    return _outline(given, Path(prompts), Tiling(block or 512), conduct, clock)
+
+
+def _outline(
+    given: Given, prompts: Path, tiling: Tiling, conduct: Conduct, clock: Stopwatch
+) -> Segmentation | Facts:
+    """Outline the object of each prompt."""
+    place = given.place(results(given.vector))
     if (ended := conduct.ended(place)) is not None:
         return ended
-    with block_cache(), open_scene(scene, *which) as opened:
+    flags, which = given.flags, given.which
+    measure, shaping = parse_stretch(flags["stretch"]), given.shaping
+    with block_cache(), open_scene(given.scene, *which) as opened:
         ellipsoid = Ellipsoid.of(opened.crs)
-        vector.check(opened.crs)
-        Shaping(min_area, simplify, regularize).check(ellipsoid)
-        side = _in_pixels(object_size, opened, ellipsoid)
-        placed = place_prompts(PromptFile(Path(prompts), layer, where).read(opened), opened)
-        sam = _load(weights, adapter)
+        given.vector.check(opened.crs)
+        shaping.check(ellipsoid)
+        side = _in_pixels(flags["object_size"], opened, ellipsoid)
+        asked = PromptFile(prompts, flags["layer"], flags["where"])
+        placed = place_prompts(asked.read(opened), opened)
+        sam = _load(given.weights, given.adapter)
         _check(sam.spec, opened, placed)
         stretching = measure(opened)
         extents = placed.extents(side or sam.spec.input_size / SHARED.contexts[0], opened)
         windows = share_windows(extents, opened.rows, opened.columns)
-        sam = accelerate(sam, precision)  # what it was made from takes memory no longer
+        sam = accelerate(sam, flags["precision"])  # what it was made from takes memory no longer
         work = PromptedWork(sam, *which, stretching, placed.bare(), windows)
         inputs = {
             "prompts": asdict(Identity.of(prompts)),
             "weights": {"name": sam.spec.name, "sha256": sam.weights_sha256},
-            "adapter": None if adapter is None else identify_adapter(adapter),
+            "adapter": None if given.adapter is None else identify_adapter(given.adapter),
             "engine": sam.engine,
         }
-        manifest = _plan(opened, tiling, conduct.threads_at(place), work, parameters, inputs)
+        measured = {"stretch": asdict(stretching), "windows": len(windows)}
+        manifest = given.manifest(opened, tiling, conduct.threads_at(place), measured, inputs)
+        manifest = replace(manifest, chosen=tuple(by_block(work.windows, manifest)))
     _warn(placed)
     clock.lap("prepare")
     return conduct.carry_out(
@@ -160,29 +176,6 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         work,
         lambda store, spent: finish_segmentation(store, clock.seconds | spent),
     )
-
-
-def _plan(
-    scene: Scene,
-    tiling: Tiling,
-    threads: int,
-    work: PromptedWork,
-    parameters: dict[str, Any],
-    inputs: dict[str, Any],
-) -> Manifest:
-    manifest = Manifest(
-        verb=VERB,
-        scene=Identity.of(scene.path, scene.dataset.files),
-        grid=Grid.of(scene),
-        tiling=tiling,
-        threads=threads,
-        date=now(),
-        parameters=parameters,
-        measured={"stretch": asdict(work.stretch), "windows": len(work.windows)},
-        inputs=inputs,
-        versions=software(),
-    )
-    return replace(manifest, chosen=tuple(by_block(work.windows, manifest)))
 
 
 def _in_pixels(

@@ -5,6 +5,7 @@ import pytest
 from samdomain.errors import InputError
 from samdomain.recipes import SamLP, SamSP
 from samdomain.training.choice import CardChoice, RecipeChoice
+from samdomain.training.sample import Scale
 
 
 def test_a_preset_with_changed_values() -> None:
@@ -40,6 +41,7 @@ def test_what_there_is_not_is_told_with_what_there_is(choice: RecipeChoice, told
 def test_the_card_says_how_to_ask() -> None:
     """The card holds enough to build the recipe again."""
     recipe = RecipeChoice("sam_sp").build()
-    card = CardChoice(summary="Finds dots.").card(recipe, {"dice": 0.5})
+    card = CardChoice(summary="Finds dots.").card(recipe, Scale(chip=64), {"dice": 0.5})
     assert (card.recipe, card.output, card.metrics) == ("sam_sp", "semantic", {"dice": 0.5})
     assert SamSP.from_json(card.options) == recipe
+    assert card.chip_size == 64

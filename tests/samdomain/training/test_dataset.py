@@ -8,6 +8,8 @@ from PIL import Image
 from samdomain.errors import InputError
 from samdomain.training.dataset import SampleDataset, ViewSampler, collate
 from samdomain.training.folders import Folders
+from samdomain.training.objects import Whole
+from samdomain.training.sample import ImageFile, MaskFile, Sample
 from samdomain.views import VIEWS
 
 
@@ -41,33 +43,50 @@ def test_a_mask_of_another_size_is_named(squares: Path) -> None:
         SampleDataset(Folders().find(squares, "train").samples)[0]
 
 
+def samples(number: int, weight: float = 1.0) -> list[Sample]:
+    """Samples that nobody reads."""
+    nowhere = MaskFile(Path("none.png"), Whole())
+    return [Sample(str(i), ImageFile(nowhere.path), nowhere, weight) for i in range(number)]
+
+
+def test_heavy_samples_are_drawn_more_often() -> None:
+    """One that weighs as much as nine others is about half of what is drawn."""
+    drawn = ViewSampler([*samples(9), *samples(1, weight=9.0)], views=1, seed=0)
+    counts: Counter[int] = Counter()
+    for epoch in range(60):
+        drawn.set_epoch(epoch)
+        counts.update(drawn)
+    assert sum(counts.values()) == 600
+    assert 240 < counts[9] < 360
+
+
 def test_an_epoch_has_each_sample_once() -> None:
     """The views differ, the samples are all there."""
-    items = list(ViewSampler(5, views=4, seed=0))
+    items = list(ViewSampler(samples(5), views=4, seed=0))
     assert sorted(item // 4 for item in items) == [0, 1, 2, 3, 4]
     assert len({item % 4 for item in items}) > 1
 
 
 def test_order_follows_from_seed_and_epoch() -> None:
     """The same epoch of the same seed is the same, whatever came before."""
-    first, second = ViewSampler(9, 2, seed=3), ViewSampler(9, 2, seed=3)
+    first, second = (ViewSampler(samples(9), 2, seed=3) for _ in range(2))
     epochs = []
     for epoch in range(3):
         first.set_epoch(epoch)
         epochs.append(list(first))
     second.set_epoch(2)
     assert list(second) == epochs[2] != epochs[1]
-    assert list(ViewSampler(9, 2, seed=4)) != epochs[0]
+    assert list(ViewSampler(samples(9), 2, seed=4)) != epochs[0]
 
 
-@pytest.mark.parametrize("samples", [1, 7, 8])
-def test_processes_share_the_samples_out(samples: int) -> None:
+@pytest.mark.parametrize("number", [1, 7, 8])
+def test_processes_share_the_samples_out(number: int) -> None:
     """All have as many; together they have every sample, few of them twice."""
-    parts = [list(ViewSampler(samples, 1, 0, process, 3)) for process in range(3)]
+    parts = [list(ViewSampler(samples(number), 1, 0, process, 3)) for process in range(3)]
     assert len({len(part) for part in parts}) == 1
     counts = Counter(item for part in parts for item in part)
-    assert set(counts) == set(range(samples))
-    assert sum(counts.values()) - samples < 3
+    assert set(counts) == set(range(number))
+    assert sum(counts.values()) - number < 3
 
 
 def test_views_are_eight_at_most() -> None:

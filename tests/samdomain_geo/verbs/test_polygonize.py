@@ -44,7 +44,7 @@ def test_regions_become_rows(mask: Path, tmp_path: Path) -> None:
     """Each region is a row with its class, the class's name and measures on the ground."""
     assert run(mask, tmp_path / "new" / "p.gpkg") == 0
     table = gpd.read_file(tmp_path / "new" / "p.gpkg", layer="polygons")
-    expected = ["id", "class_id", "class_name", "area_m2", "perimeter_m", "geometry"]
+    expected = ["id", "class_id", "class_name", "score", "area_m2", "perimeter_m", "geometry"]
     assert list(table) == expected
     found = sorted(zip(table["class_id"], table["class_name"], table["area_m2"], strict=True))
     assert [row[:2] for row in found] == [(1, "water"), (2, "roof"), (2, "roof")]

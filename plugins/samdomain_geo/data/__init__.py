@@ -1,0 +1,24 @@
+"""Scenes with labelled polygons as training data."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from samdomain_geo.data.labels import Labels
+    from samdomain_geo.data.scene_data_module import SceneDataModule
+    from samdomain_geo.data.scene_source import SceneSource
+
+__all__ = ["Labels", "SceneDataModule", "SceneSource"]
+
+# Names resolve on first use: Lightning takes seconds to import, and scenes are segmented without.
+_ROOMS = {
+    "Labels": "labels",
+    "SceneDataModule": "scene_data_module",
+    "SceneSource": "scene_source",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'samdomain_geo.data' has no attribute {name!r}")
+    return getattr(import_module(f"samdomain_geo.data.{_ROOMS[name]}"), name)

@@ -1,0 +1,221 @@
+"""Scenes and a vector file of labels as the data of `samdomain fit`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from samdomain.errors import InputError
+from samdomain.training.sample import Found, Sample, Scale, Source, Split
+from samdomain_geo.data.labels import IGNORED, Labels, PlacedLabels, Unlabelled
+from samdomain_geo.data.scene_chip import SceneChip, SceneClasses, SeenScene
+from samdomain_geo.data.spatial_split import BlockSplit
+from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.nodata import parse_nodata
+from samdomain_geo.raster import Scene, open_scene, parse_bands
+from samdomain_geo.stretch import parse_stretch
+from samdomain_geo.vector import pixel_width
+
+BLOCKS = "blocks"
+"""What says that the scenes are shared out by blocks of chips."""
+
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_GLANCE = 64  # pixels each way in which a chip is looked at for data
+
+
+@dataclass(frozen=True)
+class SceneSource(Source):
+    """Cut scenes into chips, and burn labels into them.
+
+    Every chip is read when it is needed, and nothing is written. Chips without data or without
+    labels are left out; nodata counts as unlabelled. Rasters may have any size, type and CRS, as
+    may the labels.
+
+    Attributes:
+        scenes: rasters; paths are below the data's folder.
+        labels: vector file of polygons, in any CRS.
+        class_column: see `Labels`.
+        classes: see `Labels`.
+        unlabelled: see `Labels`.
+        layer: layer of the labels' file.
+        where: condition for rows of the labels, in OGR's SQL.
+        size: side of a chip in pixels: what the model sees at a time.
+        overlap: pixels that neighbouring chips of training share, where areas say the split:
+            blocks do not overlap.
+        split: "blocks" shares out blocks of neighbouring chips by chance; or a vector file of
+            areas whose column `split` says train, val or test.
+        block: chips each way in a block.
+        val: share of the blocks for validation.
+        test: share of the blocks for the test.
+        seed: fixes the chance of the sharing.
+        bands: bands to read, as "4,3,2"; by default red, green and blue.
+        nodata: see `samdomain segment`.
+        stretch: see `samdomain segment`.
+        balanced: draw chips of rare classes more often in training.
+    """
+
+    scenes: tuple[str, ...]
+    labels: str
+    class_column: str | None = None
+    classes: tuple[str, ...] = ()
+    unlabelled: Unlabelled = "background"
+    layer: str | None = None
+    where: str | None = None
+    size: int = 512
+    overlap: int = 0
+    split: str = BLOCKS
+    block: int = 4
+    val: float = 0.2
+    test: float = 0.0
+    seed: int = 0
+    bands: str | None = None
+    nodata: str | None = None
+    stretch: str | None = None
+    balanced: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse chips that cover nothing new, and lists that YAML has."""
+        for name in ("scenes", "classes"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.scenes:
+            raise InputError("no scene is named: give one or more, as --data.source.scenes")
+        if not 0 <= self.overlap < self.size:
+            raise InputError(
+                f"chips of {self.size} pixels cannot overlap by {self.overlap}: give 0 to "
+                f"{self.size - 1}"
+            )
+
+    def named(self, folder: Path) -> Labels:
+        """Return the labels below the data's folder."""
+        return Labels(
+            Path(folder) / self.labels,
+            self.class_column,
+            self.classes,
+            self.unlabelled,
+            self.layer,
+            self.where,
+        )
+
+    def scale(self, folder: Path) -> Scale:
+        """Return the side of a chip, and the mean ground size of the scenes' pixels."""
+        sizes: list[float] = []
+        for path in self.scenes:
+            with open_scene(Path(folder) / path, parse_bands(self.bands)) as scene:
+                ellipsoid = Ellipsoid.of(scene.crs)
+                if ellipsoid is not None:
+                    sizes.append(pixel_width(scene, ellipsoid))
+        return Scale(self.size, float(np.mean(sizes)) if sizes else None)
+
+    def find(self, folder: Path, split: Split) -> Found:
+        """Find the chips of a split; see `Source.find`."""
+        return Found(_share_out(self, Path(folder))[split])
+
+
+@dataclass(frozen=True, eq=False)
+class _Cell:
+    """A chip with what is known of it."""
+
+    sample: Sample
+    pixels: NDArray[np.int64]
+    block: tuple[int, int, int]
+
+
+@lru_cache(maxsize=4)
+def _share_out(source: SceneSource, folder: Path) -> Mapping[Split, tuple[Sample, ...]]:
+    if source.split == BLOCKS:
+        cells = [one for i in range(len(source.scenes)) for one in _cells(source, folder, i, None)]
+        sharing = BlockSplit(source.val, source.test, source.seed)
+        if not cells:
+            raise _nothing(source)
+        splits = sharing([c.block for c in cells], np.stack([c.pixels for c in cells]))
+        shared = {s: [c for c in cells if splits[c.block] == s] for s in _SPLITS}
+    else:
+        shared = {
+            split: [
+                one for i in range(len(source.scenes)) for one in _cells(source, folder, i, split)
+            ]
+            for split in _SPLITS
+        }
+    if not shared["train"]:
+        raise _nothing(source)
+    weighed = _weighed(shared["train"]) if source.balanced else shared["train"]
+    chosen = {**shared, "train": weighed}
+    return {split: tuple(cell.sample for cell in cells) for split, cells in chosen.items()}
+
+
+def _cells(source: SceneSource, folder: Path, number: int, split: Split | None) -> Iterator[_Cell]:
+    path = str(folder / source.scenes[number])
+    bands, nodata = parse_bands(source.bands), parse_nodata(source.nodata)
+    classes = source.named(folder)
+    with open_scene(path, bands, nodata) as scene:
+        seen = SeenScene(path, bands, nodata, parse_stretch(source.stretch)(scene))
+        labels, areas = classes.over(scene), _areas(source, folder, scene, split)
+        for window in _windows(source, scene, overlapping=split == "train"):
+            chip = SceneChip(seen, window)
+            masks = SceneClasses(chip, labels, areas)
+            burnt = np.where(masks.inside(), labels.burn(window), IGNORED)
+            pixels = np.bincount(burnt.ravel(), minlength=IGNORED + 1)[: len(classes.names())]
+            if not pixels.any() or not _has_data(scene, window):
+                continue
+            name = f"{scene.name}@{round(window.row_off)},{round(window.col_off)}"
+            # The last chip of a row reaches back over the one before: their block is the same.
+            side = source.size * source.block
+            block = number, int(window.row_off // side), int(window.col_off // side)
+            yield _Cell(Sample(name, chip, masks), pixels, block)
+
+
+def _areas(
+    source: SceneSource, folder: Path, scene: Scene, split: Split | None
+) -> PlacedLabels | None:
+    if split is None:
+        return None
+    path = folder / source.split
+    found = Labels(path, "split", _SPLITS, unlabelled="ignore").over(scene)
+    own = found.classes == _SPLITS.index(split)
+    return PlacedLabels(found.shapes[own], found.classes[own], IGNORED)
+
+
+def _windows(source: SceneSource, scene: Scene, *, overlapping: bool) -> Iterator[Window]:
+    """Yield the chips row by row; the last ones end where the scene does."""
+    stride = source.size - (source.overlap if overlapping else 0)
+
+    def starts(length: int) -> list[int]:
+        last = max(0, length - source.size)
+        return [*range(0, last, stride), last]
+
+    height, width = min(source.size, scene.rows), min(source.size, scene.columns)
+    for top in starts(scene.rows):
+        for left in starts(scene.columns):
+            yield Window(left, top, width, height)
+
+
+def _has_data(scene: Scene, window: Window) -> bool:
+    shape = min(_GLANCE, round(window.height)), min(_GLANCE, round(window.width))
+    return bool(scene.read(window, shape)[1].any())
+
+
+def _weighed(cells: list[_Cell]) -> list[_Cell]:
+    """Weigh chips by how rare their classes are, softened by a square root.
+
+    A chip of classes in the shares of all has the weight 1.
+    """
+    pixels = np.stack([cell.pixels for cell in cells]).astype(np.float64)
+    shares = pixels / pixels.sum(axis=1, keepdims=True)
+    usual = pixels.sum(axis=0) / pixels.sum()
+    there = usual > 0
+    rare = np.sqrt((shares[:, there] / usual[there]).mean(axis=1))
+    return [
+        replace(cell, sample=replace(cell.sample, weight=float(weight)))
+        for cell, weight in zip(cells, rare, strict=True)
+    ]
+
+
+def _nothing(source: SceneSource) -> InputError:
+    return InputError(
+        f"no chip of {', '.join(source.scenes)} has both data and labels of {source.labels}: do "
+        "they lie in the same place?"
+    )

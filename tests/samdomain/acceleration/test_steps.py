@@ -1,0 +1,58 @@
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+
+from samdomain import encode, load_sam
+from samdomain.acceleration import FastSteps, steps
+from samdomain.cache import cache_features
+from samdomain.sam import Sam
+
+pytest.importorskip("openvino")
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the smallest encoder count as large."""
+    monkeypatch.setattr(steps, "_WORTH", 0)
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("cut", [3, None])
+def test_features_are_those_of_torch(tiny: Sam, cut: int | None) -> None:
+    """The map behind the steps and the encoder's own maps agree, for a beginning and the whole."""
+    own = tiny.image_encoder.steps()[:cut]
+    pixels = torch.randn(1, 3, tiny.spec.input_size, tiny.spec.input_size)
+    expected: tuple = (pixels, {})
+    with torch.no_grad():
+        for step in own:
+            expected = step.run(expected)
+    current, levels = FastSteps(own, pixels)(pixels)
+    torch.testing.assert_close(current, expected[0], atol=1e-4, rtol=1e-4)
+    assert levels.keys() == expected[1].keys()
+    for stride, level in levels.items():
+        torch.testing.assert_close(level, expected[1][stride], atol=1e-4, rtol=1e-4)
+
+
+def test_small_encoders_run_as_they_are(tiny: Sam) -> None:
+    """Nothing is converted."""
+    pixels = torch.randn(1, 3, tiny.spec.input_size, tiny.spec.input_size)
+    with patch.object(FastSteps, "_compiled") as compiled:
+        FastSteps(tiny.image_encoder.steps(), pixels)(pixels)
+    compiled.assert_not_called()
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_cached_view_is_made_by_them(tmp_path: Path) -> None:
+    """Converted once for the weights, whatever the number of images."""
+    sam = load_sam("tiny").requires_grad_(False)
+    images = torch.rand(3, 3, 48, 64) * 255
+    view = cache_features(sam, tmp_path, prepare=FastSteps)
+    with patch.object(FastSteps, "__init__", autospec=True, side_effect=FastSteps.__init__) as made:
+        found = encode(view, images).main
+        again = encode(view, images + 1).main
+    assert made.call_count == 1
+    with torch.no_grad():
+        torch.testing.assert_close(found, encode(sam, images).main, atol=1e-2, rtol=1e-2)
+    assert not torch.equal(found, again)
