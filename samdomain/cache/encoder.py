@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from samdomain.cache.store import DEFAULT_LIMIT, FeatureStore, rounded
+from samdomain.classes import level_strides
 from samdomain.errors import InputError
 from samdomain.injection import injections
 from samdomain.sam import Sam, SamLike
@@ -47,7 +48,7 @@ def cache_features(
     folder: str | Path,
     *,
     limit: int = DEFAULT_LIMIT,
-    strides: Collection[int] = (),
+    strides: Collection[int] | None = None,
     prepare: Prepare | None = None,
 ) -> CachedSam:
     """Return a view of a model that runs its frozen part once for each image.
@@ -66,7 +67,8 @@ def cache_features(
         folder: where features are kept; several processes may share it.
         limit: bytes on disk at most; the least recently used features are dropped first.
         strides: strides of the encoder's own maps that `Embedding.levels` shall have. Each
-            takes room on disk; none by default, since the mask decoder reads none.
+            takes room on disk; by default those that the model's decoder reads, and SAM's own
+            reads none.
         prepare: makes the frozen part run faster, as `samdomain.acceleration.FastSteps`; it
             runs as it is by default.
 
@@ -74,6 +76,7 @@ def cache_features(
         InputError: the encoder has no map at one of the strides.
     """
     encoder, store = sam.image_encoder, FeatureStore(Path(folder), limit)
+    strides = level_strides(sam) if strides is None else strides
     return CachedSam(sam, CachedEncoder(sam, encoder, store, strides, prepare))
 
 

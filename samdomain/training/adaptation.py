@@ -12,7 +12,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from samdomain.acceleration import FastSteps
 from samdomain.cache import cache_features
-from samdomain.classes import level_strides
 from samdomain.errors import InputError, StoppedError
 from samdomain.injection import adapted_state
 from samdomain.recipes import Batch, Recipe, Stage, total
@@ -87,8 +86,7 @@ class Adaptation(LightningModule):
         """Return the model as recipes shall see it: with cached features where that is wanted."""
         if not self.cache:
             return self.sam
-        strides = level_strides(self.sam)
-        return cache_features(self.sam, features_folder(), strides=strides, prepare=FastSteps)
+        return cache_features(self.sam, features_folder(), prepare=FastSteps)
 
     def setup(self, stage: str) -> None:
         """Make the view once a stage, after it is known what trains."""

@@ -27,6 +27,7 @@ _CHIPS = (128, 256, 384, 512, 768, 1024)
 
 _STEPS = 2000  # chips that training looks at: about a quarter of an hour on two cores
 _EPOCHS = (4, 40)
+_BLOCKS = 10  # that are shared out at least, where there are so many chips
 _RGB = 3
 
 
@@ -90,7 +91,7 @@ def init(  # noqa: PLR0913 - a verb's parameters are its flags
         split=split if split == BLOCKS else str(Path(split).resolve()),
         size=size or found.chip,
         bands=bands,
-        block=2 if max(found.shape) < 16 * (size or found.chip) else 4,
+        block=found.block(size or found.chip),
     )
     chips = {one: len(source.find(Path(), one).samples) for one in ("train", "val", "test")}
     names = source.named(Path()).names()
@@ -124,6 +125,12 @@ class _Found:
     shape: tuple[int, int]
     bands: int
     polygons: Counter[str]
+
+    def block(self, chip: int) -> int:
+        """Return how many chips a block has each way: so many that enough blocks are left."""
+        rows, columns = (math.ceil(side / chip) for side in self.shape)
+        sizes = [n for n in (4, 2) if math.ceil(rows / n) * math.ceil(columns / n) >= _BLOCKS]
+        return max(sizes, default=1)
 
 
 def _look(scene: Scene, labels: Labels) -> _Found:

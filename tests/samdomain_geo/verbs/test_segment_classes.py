@@ -11,6 +11,7 @@ import pytest
 import rasterio
 import shapely
 import yaml
+from rio_cogeo.cogeo import cog_validate
 
 from samdomain.adapter_file import AdapterCard, read_adapter, save_adapter
 from samdomain.cli import main
@@ -67,45 +68,52 @@ def segment(scene: Path, adapter: Path, out: Path, *flags: str) -> int:
     return main(["segment", str(scene), "--adapter", str(adapter), "--out", str(out), *flags])
 
 
-def test_from_labels_to_polygons_in_two_commands(
-    land: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`init --fit` trains on the scene, `segment` finds the fields again; nodata stays nodata."""
+@pytest.fixture
+def found(land: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What `init`, `fit` and `segment` made of the scene; the adapter is in runs/land."""
     monkeypatch.chdir(tmp_path)
-    line = ["init", "--scene", str(land), "--labels", str(labels), "--class_column", "kind"]
-    small = ["--weights", "tiny", "--size", "64", "--out", "land.yaml"]
-    assert main([*line, *small]) == 0
+    line = ["init", "--scene", str(land), "--labels", str(labels), "--class-column", "kind"]
+    assert main([*line, "--weights", "tiny", "--size", "64", "--out", "land.yaml"]) == 0
     config = yaml.safe_load(Path("land.yaml").read_text())
     assert config["model"]["recipe"]["options"]["classes"] == list(NAMES)
-    config["trainer"] |= {"max_epochs": 12, "enable_progress_bar": False, "accelerator": "cpu"}
+    config["trainer"] |= {"max_epochs": 40, "enable_progress_bar": False, "accelerator": "cpu"}
+    config["data"]["source"]["init_args"]["block"] = 1
     config["model"]["optimisation"] = {"rate": 0.01}
     Path("land.yaml").write_text(yaml.safe_dump(config))
     assert main(["fit", "--config", "land.yaml"]) == 0
-    card = read_adapter("runs/land/adapter").card
-    assert card.classes == NAMES
-    assert card.chip_size == 64
-    assert card.pixel_size == pytest.approx(0.5, rel=1e-2)
     assert segment(land, Path("runs/land/adapter"), Path("out")) == 0
-    with rasterio.open(land) as scene, rasterio.open("out/mask.tif") as mask:
-        assert mask.transform == scene.transform
-        assert mask.crs == scene.crs
+    return tmp_path / "out"
+
+
+def test_from_labels_to_maps(found: Path, land: Path) -> None:
+    """Fields are found again, nodata stays nodata, probabilities add up."""
+    with rasterio.open(land) as scene, rasterio.open(found / "mask.tif") as mask:
+        assert (mask.transform, mask.crs, mask.nodata) == (scene.transform, scene.crs, 255)
         values, valid = mask.read(1), scene.read_masks(1) > 0
-        assert mask.nodata == 255
         assert mask.colormap(1)[1] != mask.colormap(1)[2]
     assert ((values == 255) == ~valid).all()
     assert (values[25:65, 25:85] == 1).mean() > 0.8
-    with rasterio.open("out/probability.tif") as probability:
+    with rasterio.open(found / "probability.tif") as probability:
         shares = probability.read() * np.array(probability.scales)[:, None, None]
         assert probability.descriptions == NAMES
     assert shares[:, valid].sum(axis=0) == pytest.approx(1, abs=0.01)
     assert (shares.argmax(axis=0) == values)[valid].mean() > 0.99
-    table = gpd.read_file("out/polygons.gpkg", layer="polygons")
+    assert cog_validate(found / "mask.tif")[0]
+    assert cog_validate(found / "probability.tif")[0]
+
+
+def test_from_labels_to_polygons(found: Path) -> None:
+    """Polygons have their class and score; card and record say what was trained and run."""
+    card = read_adapter(found.parent / "runs/land/adapter").card
+    assert (card.classes, card.chip_size) == (NAMES, 64)
+    assert card.pixel_size == pytest.approx(0.5, rel=1e-2)
+    table = gpd.read_file(found / "polygons.gpkg", layer="polygons")
     assert set(table["class_name"]) <= {"field", "water"}
     assert table["score"].between(0.3, 1).all()
-    record = json.loads(Path("out/run.json").read_text())
+    record = json.loads((found / "run.json").read_text())
     assert record["classes"] == list(NAMES)
     assert record["shares"].keys() == set(NAMES)
-    assert Path("out/preview.png").stat().st_size > 10_000
+    assert (found / "preview.png").stat().st_size > 10_000
 
 
 def test_two_workers_and_other_blocks_give_the_same_classes(
@@ -174,14 +182,14 @@ def test_more_bands_than_three(
 
 
 def test_coarser_pixels_make_smaller_chips(
-    land: Path, adapter: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    land: Path, adapter: Any, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     """Things keep the size that they had in training; far off, a warning says what is missing."""
     folder = adapter(SAMed(NAMES), chip_size=256, pixel_size=0.125)
     assert segment(land, folder, tmp_path / "out") == 0
     record = json.loads((tmp_path / "out/run.json").read_text())
     assert record["chips"]["size"] == pytest.approx(64, abs=1)
-    assert "detail that it relied on may be missing" in caplog.text
+    assert "detail that it relied on may be missing" in capsys.readouterr().err
 
 
 def test_dry_runs_count_chips(
@@ -189,7 +197,7 @@ def test_dry_runs_count_chips(
 ) -> None:
     """Nothing is written."""
     folder = adapter(SAMed(NAMES), chip_size=64)
-    assert segment(land, folder, tmp_path / "out", "--dry_run", "--json") == 0
+    assert segment(land, folder, tmp_path / "out", "--dry-run", "--json") == 0
     assert json.loads(capsys.readouterr().out)["chips"] > 4
     assert not (tmp_path / "out").exists()
 

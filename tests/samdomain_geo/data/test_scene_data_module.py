@@ -1,0 +1,50 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from affine import Affine
+
+from samdomain.errors import InputError
+from samdomain_geo.data import SceneDataModule
+
+
+@pytest.fixture
+def module(land: Path, write_labels: Callable[..., Path]) -> SceneDataModule:
+    """Chips of 32 pixels, two in a batch."""
+    settings = {"block": 1, "val": 0.25, "test": 0.25}
+    return SceneDataModule(
+        [land], write_labels(), class_column="kind", size=32, batch_size=2, settings=settings
+    )
+
+
+def test_batches_are_torchgeo_s(module: SceneDataModule) -> None:
+    """Images from 0 to 1, masks of classes, and where each chip lies."""
+    assert module.class_names == ("background", "field", "water")
+    for loader in (module.train_dataloader(), module.val_dataloader(), module.test_dataloader()):
+        batch = next(iter(loader))
+        assert batch["image"].shape == (2, 3, 32, 32)
+        assert 0 <= batch["image"].min() <= batch["image"].max() <= 1
+        assert batch["mask"].shape == (2, 32, 32)
+        assert batch["mask"].dtype == torch.int64
+        assert set(batch["mask"].unique().tolist()) <= {0, 1, 2, 255}
+        for bounds, transform in zip(batch["bounds"], batch["transform"], strict=True):
+            left, bottom, right, top = bounds.tolist()
+            place = Affine(*transform.tolist())
+            assert place @ (0, 0) == pytest.approx((left, top))
+            assert place @ (32, 32) == pytest.approx((right, bottom))
+
+
+def test_views_turn_chips_in_training_alone(module: SceneDataModule) -> None:
+    """Validation is the same whenever it is read."""
+    first, second = (list(module.val_dataloader()) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one["image"], other["image"])
+    assert len(module.train_dataloader().dataset) == 8 * len(module._samples("train"))
+
+
+def test_a_split_without_chips_says_what_to_do(land: Path, write_labels) -> None:
+    """The share of the blocks is named."""
+    module = SceneDataModule([land], write_labels(), size=32, settings={"block": 1})
+    with pytest.raises(InputError, match=r"settings=\{'test': 0.2\}"):
+        module.test_dataloader()

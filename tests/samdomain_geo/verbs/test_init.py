@@ -1,0 +1,72 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import yaml
+
+from samdomain.cli import main
+from samdomain.training.config_names import find_config
+
+pytest.importorskip("lightning")
+
+
+@pytest.fixture
+def inputs(write_scene: Any, pixel_box: Any, tmp_path: Path) -> list[str]:
+    """A scene of 512 x 512 pixels with 16 squares of 24 pixels."""
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 512, 512), dtype=np.uint8)
+    boxes = [(i, j, i + 24, j + 24) for i in range(20, 500, 128) for j in range(20, 500, 128)]
+    frame = gpd.GeoDataFrame(geometry=[pixel_box(*box) for box in boxes], crs="EPSG:32636")
+    frame.to_file(tmp_path / "squares.gpkg")
+    return ["--scene", str(write_scene(pixels)), "--labels", str(tmp_path / "squares.gpkg")]
+
+
+def test_a_config_says_what_was_found(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Chips follow from the objects' size, epochs from the number of chips."""
+    out = tmp_path / "squares.yaml"
+    assert main(["init", *inputs, "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["chips"]["train"] + told["chips"]["val"] == 4
+    config = yaml.safe_load(out.read_text())
+    arguments = config["data"]["source"]["init_args"]
+    assert arguments["size"] == 256
+    assert config["model"]["recipe"]["options"]["classes"] == ["background", "object"]
+    assert config["trainer"]["max_epochs"] == 40
+    assert "16 object" in out.read_text()
+    assert find_config(str(out)) == out
+
+
+def test_more_bands_are_mixed(inputs: list[str], tmp_path: Path) -> None:
+    """The recipe gets their number."""
+    out = tmp_path / "bands.yaml"
+    assert main(["init", *inputs, "--bands", "1,2,3,4", "--out", str(out)]) == 0
+    options = yaml.safe_load(out.read_text())["model"]["recipe"]["options"]
+    assert (options["bands"], options["rgb"]) == (4, [0, 1, 2])
+
+
+def test_a_config_that_stands_there_is_kept(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Unless it shall be replaced."""
+    out = tmp_path / "own.yaml"
+    out.write_text("mine")
+    assert main(["init", *inputs, "--out", str(out)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    assert main(["init", *inputs, "--out", str(out), "--overwrite"]) == 0
+
+
+def test_labels_elsewhere_are_told(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture, pixel_box: Any
+) -> None:
+    """Nothing is written."""
+    far = gpd.GeoDataFrame(geometry=[pixel_box(90000, 90000, 90010, 90010)], crs="EPSG:32636")
+    far.to_file(tmp_path / "far.gpkg")
+    line = ["init", *inputs[:2], "--labels", str(tmp_path / "far.gpkg")]
+    assert main([*line, "--out", str(tmp_path / "far.yaml")]) == 2
+    assert "do their CRS and place agree" in capsys.readouterr().err
+    assert not (tmp_path / "far.yaml").exists()
