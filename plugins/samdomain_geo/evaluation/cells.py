@@ -22,19 +22,25 @@ class Cells:
 
     Attributes:
         side: side of a cell in pixels.
+        room: pixels that each cell has; those at the edges have fewer.
         wrong: pixels of each cell (rows, columns) on which map and truth differ.
         counted: pixels of each cell that were compared.
     """
 
     side: int
+    room: NDArray[np.int64]
     wrong: NDArray[np.int64]
     counted: NDArray[np.int64]
 
     @classmethod
     def over(cls, grid: Grid, side: int) -> Self:
         """Return empty cells over a grid."""
-        shape = math.ceil(grid.rows / side), math.ceil(grid.columns / side)
-        return cls(side, np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+        down, across = (
+            np.minimum(side, length - np.arange(0, length, side))
+            for length in (grid.rows, grid.columns)
+        )
+        room = np.outer(down, across)
+        return cls(side, room, np.zeros_like(room), np.zeros_like(room))
 
     def add(self, window: Window, wrong: Flags, counted: Flags) -> None:
         """Add the pixels of a window (rows, columns)."""
@@ -51,8 +57,7 @@ class Cells:
     @property
     def sparse(self) -> bool:
         """Whether so few pixels were compared, as points, that a picture of pixels shows none."""
-        room = int((self.counted > 0).sum()) * self.side**2
-        return int(self.counted.sum()) < _SPARSE * room
+        return int(self.counted.sum()) < _SPARSE * int(self.room[self.counted > 0].sum())
 
     def worst(self, count: int) -> list[tuple[int, int]]:
         """Return (row, column) of the cells with the most wrong pixels, the worst first."""

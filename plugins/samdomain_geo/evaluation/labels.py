@@ -71,6 +71,7 @@ class RasterLabels:
                 f"{self.scene.path} cannot be read: it is cut off or damaged"
             ) from error
         labels = values.astype(np.int64)
+        valid &= labels != _NOTHING  # which GDAL's mask of a warped raster does not tell
         if self.ignored is not None:
             valid &= labels != self.ignored
         return labels, valid

@@ -12,7 +12,7 @@ from shapely.geometry import LineString
 from samdomain_geo.ellipsoid import Ellipsoid
 
 # A projection whose metres are off by more, as Web Mercator's or one in feet, is not measured in.
-_OFF = 0.01
+_OFF = 0.002
 
 _PROBE = 100.0  # units of a projection, whose length on the ground is looked at
 
@@ -31,9 +31,9 @@ class MetricPlane:
     def around(cls, geometries: gpd.GeoSeries) -> Self:
         """Return the plane for some geometries.
 
-        It is their own CRS where that is projected and true to scale in their middle, to 1%;
-        else an azimuthal equidistant projection about it, which serves anywhere on the globe
-        and is true to 0.1% up to 500 km away.
+        It is their own CRS where that is projected and true to scale in their middle, to
+        0.2%, as UTM is; else an azimuthal equidistant projection about it, which serves
+        anywhere on the globe and is true to 0.1% up to 500 km away.
 
         Args:
             geometries: geometries with or without a CRS.

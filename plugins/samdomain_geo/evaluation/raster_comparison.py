@@ -26,10 +26,10 @@ RIGHT, WRONG, NODATA = 0, 1, 255
 COLOURS = {RIGHT: (198, 219, 197, 255), WRONG: (208, 28, 39, 255)}
 
 # Rows at a time whose pixels are taken for equally large: in degrees they shrink to the poles.
-_STRIP = 128
+_STRIP = 32
 
-# Pieces that the outline of a strip is measured in.
-_EDGES = 64
+# Pieces that the long edges of a strip are measured in.
+_EDGES = 32
 
 # Cells along the longer side of a picture of the whole scene.
 _PICTURE = 800
@@ -141,34 +141,34 @@ class _Sizes:
         return self.ellipsoid is not None
 
     def add(self, window: Window, labels: NDArray[np.int64], valid: NDArray[np.bool_]) -> None:
-        for top in range(0, len(labels), _STRIP):
-            strip = slice(top, top + _STRIP)
-            found = count_values(labels[strip][valid[strip]])
+        tops = range(0, len(labels), _STRIP)
+        counts = [
+            count_values(labels[top : top + _STRIP][valid[top : top + _STRIP]]) for top in tops
+        ]
+        for found in counts:
             self.pixels.update(found)
-            if found and self.ellipsoid is not None:
-                one = self._pixel(self.ellipsoid, window, top, len(labels[strip]))
-                for label, pixels in found.items():
-                    self.square_metres[label] += pixels * one
+        if self.ellipsoid is None or not any(counts):
+            return
+        for found, one in zip(counts, self._pixels(self.ellipsoid, window, tops), strict=True):
+            for label, pixels in found.items():
+                self.square_metres[label] += pixels * one
 
     def area(self, classes: tuple[int, ...]) -> NDArray[np.float64]:
         return np.array([self.square_metres[label] for label in classes], np.float64)
 
-    def _pixel(self, ellipsoid: Ellipsoid, window: Window, top: int, rows: int) -> float:
-        """Return the mean area of a pixel of a strip, in square metres."""
-        left, first = window.col_off, window.row_off + top
-        corners = np.array(
-            [
-                (left, first),
-                (left + window.width, first),
-                (left + window.width, first + rows),
-                (left, first + rows),
-            ]
-        )
-        placed = shapely.Polygon(np.stack(self.grid.affine @ (*corners.T,), axis=1))
-        # Its edges are no geodesics: between near corners that is no matter.
-        outline = shapely.segmentize(placed, placed.length / _EDGES)
-        areas, _ = ellipsoid.measure(gpd.GeoSeries([outline]))
-        return (areas[0] or 0.0) / (window.width * rows)
+    def _pixels(self, ellipsoid: Ellipsoid, window: Window, tops: range) -> NDArray[np.float64]:
+        """Return the mean area of a pixel of each strip of a window, in square metres."""
+        first = window.row_off + np.array(tops)
+        last = np.minimum(first + tops.step, window.row_off + window.height)
+        strips = shapely.box(window.col_off, first, window.col_off + window.width, last)
+
+        def place(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.stack(self.grid.affine @ (xy[:, 0], xy[:, 1]), axis=1)
+
+        # Their edges are no geodesics: between near corners that is no matter.
+        dense = shapely.segmentize(strips, window.width / _EDGES)
+        areas, _ = ellipsoid.measure(gpd.GeoSeries(shapely.transform(dense, place)))
+        return np.array(areas, np.float64) / ((last - first) * window.width)
 
 
 def _profile(grid: Grid) -> dict[str, object]:
