@@ -1,7 +1,10 @@
 """Evaluate predicted polygons against true ones."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
+from samdomain_geo.evaluation.area import cut, read_area
 from samdomain_geo.evaluation.object_comparison import ObjectRules, compare_objects
 from samdomain_geo.evaluation.object_outcome import ObjectOutcome
 from samdomain_geo.evaluation.object_pictures import draw_objects
@@ -18,15 +21,28 @@ OBJECT_FILES = (_ERRORS, _STYLE, _TABLE, REPORT, METRICS)
 """Names of the files; the last one proves the others."""
 
 
+@dataclass(frozen=True)
+class ObjectsAsked:
+    """Which polygons are compared.
+
+    Attributes:
+        shapes: layer of the truth, and column of the classes.
+        area: file whose polygons, or whose extent, both sides are cut to.
+    """
+
+    shapes: Asked
+    area: str | Path | None = None
+
+
 def evaluate_objects(
-    predicted: Side, true: Side, asked: Asked, rules: ObjectRules, output: Output
+    predicted: Side, true: Side, asked: ObjectsAsked, rules: ObjectRules, output: Output
 ) -> Result:
     """Match polygons one by one, and write the polygons with their verdicts.
 
     Args:
         predicted: file of the predictions.
         true: file of the truth.
-        asked: layer of the truth, and column of the classes.
+        asked: which polygons of the files are compared.
         rules: what counts as agreement.
         output: where the files go.
 
@@ -34,8 +50,11 @@ def evaluate_objects(
         InputError: a file cannot be used, or the sides do not overlap.
     """
     # A layer or column is the truth's: predictions of ours have names of their own.
-    found = read_shapes(predicted, Asked(asked.column, strict=False))
-    truth = read_shapes(true, asked)
+    found = read_shapes(predicted, Asked(asked.shapes.column, strict=False))
+    truth = read_shapes(true, asked.shapes)
+    if asked.area is not None:
+        area = read_area(asked.area)
+        found, truth = cut(found, area), cut(truth, area)
     comparison = compare_objects(found, truth, rules)
     outcome = ObjectOutcome(comparison, rules)
     outcome.write_table(output.path(_TABLE))
@@ -44,7 +63,7 @@ def evaluate_objects(
     if comparison.beyond:
         notes.append(
             f"Predictions outside the bounds of the truth: {comparison.beyond:,}; they count as "
-            "invented. Cut the predictions to where the truth was mapped if it is not complete."
+            "invented. If the truth was not mapped there, name the area where it was with --area."
         )
     return Result(
         outcome,

@@ -1,6 +1,9 @@
 """Evaluate a map of pixels: a raster, or polygons painted on one."""
 
+import numpy as np
+
 from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.evaluation.confusion import ConfusionMatrix
 from samdomain_geo.evaluation.picture import Picture
 from samdomain_geo.evaluation.raster_comparison import RasterComparison, compare_rasters
 from samdomain_geo.evaluation.raster_outcome import RasterOutcome
@@ -40,7 +43,22 @@ def evaluate_rasters(predicted: Side, true: Side, rules: RasterRules, output: Ou
         outcome = RasterOutcome(comparison, sides.legend)
         outcome.write_confusion(output.path(_CONFUSION))
         pictures = _draw(sides, comparison)
-        return Result(outcome, pictures, sides.notes, sides.counts, sides.inputs)
+        notes = [*sides.notes, *_foreign(comparison.confusion)]
+        return Result(outcome, pictures, notes, sides.counts, sides.inputs)
+
+
+def _foreign(confusion: ConfusionMatrix) -> list[str]:
+    """Warn of sides whose classes are numbered otherwise, as 0 and 255 against 0 and 1."""
+    values = np.array(confusion.classes)
+    shared = (confusion.true > 0) & (confusion.predicted > 0) & (values != 0)
+    sides = [values[pixels > 0].tolist() for pixels in (confusion.predicted, confusion.true)]
+    if shared.any() or all(side == [0] for side in sides):
+        return []
+    mapped, true = (", ".join(map(str, side)) for side in sides)
+    return [
+        f"No class but 0 is on both sides: where they were compared, the map has {mapped} and the "
+        f"truth {true}. Do the numbers mean the same?"
+    ]
 
 
 def _draw(sides: RasterSides, comparison: RasterComparison) -> list[Picture]:

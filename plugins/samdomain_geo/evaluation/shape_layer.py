@@ -39,6 +39,7 @@ class ShapeLayer:
         empty: rows that have no geometry, which are left out.
         mended: geometries that were invalid.
         other: rows of other kinds of geometry, which are left out.
+        outside: rows that lie outside the area that is looked at, which are left out.
     """
 
     side: Side
@@ -47,6 +48,7 @@ class ShapeLayer:
     empty: int
     mended: int
     other: int
+    outside: int = 0
 
     @classmethod
     def of(cls, side: Side, rows: gpd.GeoDataFrame, column: str | None, *, points: bool) -> Self:
@@ -64,7 +66,9 @@ class ShapeLayer:
         wanted = (kinds == AREA) | ((kinds == POINT) & points)
         broken = wanted & ~shapely.is_valid(raw)
         geometries = np.where(wanted, raw, None)
-        geometries[broken] = _mended(geometries[broken])
+        geometries[broken] = areas_only(
+            shapely.make_valid(geometries[broken], method="structure", keep_collapsed=False)
+        )
         emptied = wanted & (shapely.is_missing(geometries) | shapely.is_empty(geometries))
         kept = wanted & ~emptied
         columns: dict[str, Any] = {
@@ -99,11 +103,12 @@ class ShapeLayer:
     def counts(self) -> dict[str, int]:
         """Return how many rows there are, and what was done to them."""
         return {
-            "rows": len(self) + self.empty + self.other,
+            "rows": len(self) + self.empty + self.other + self.outside,
             "used": len(self),
             "without geometry": self.empty,
             "mended": self.mended,
             "other geometries": self.other,
+            "outside": self.outside,
         }
 
     def notes(self) -> list[str]:
@@ -113,6 +118,7 @@ class ShapeLayer:
             (self.empty, "without geometry, left out"),
             (self.mended, "with invalid geometry, mended"),
             (self.other, "that are no polygons, left out"),
+            (self.outside, "outside the area, left out"),
             (unlabelled, "without a class"),
         )
         return [f"{self.side.name}: rows {words}: {count:,}." for count, words in told if count]
@@ -208,13 +214,13 @@ def _scores(rows: gpd.GeoDataFrame) -> NDArray[np.float64]:
     return np.asarray(pd.to_numeric(rows[SCORE], errors="coerce"), np.float64)
 
 
-def _mended(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Make polygons valid; what has no area then is left out."""
-    valid = shapely.make_valid(geometries, method="structure", keep_collapsed=False)
-    flat = shapely.get_dimensions(valid) < AREA
-    mixed = shapely.get_type_id(valid) == shapely.GeometryType.GEOMETRYCOLLECTION
+def areas_only(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return what of some geometries has an area, as polygons; nothing where none has."""
+    kept = shapes.copy()
+    flat = shapely.get_dimensions(shapes) < AREA
+    mixed = shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION
     for index in np.flatnonzero(mixed & ~flat):
-        parts = shapely.get_parts(valid[index])
-        valid[index] = shapely.multipolygons(parts[shapely.get_dimensions(parts) == AREA])
-    valid[flat] = None
-    return valid
+        parts = shapely.get_parts(shapes[index])
+        kept[index] = shapely.union_all(parts[shapely.get_dimensions(parts) == AREA])
+    kept[flat | shapely.is_empty(shapes)] = None
+    return kept

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from samdomain.errors import InputError
 from samdomain_geo.block_cache import block_cache
 from samdomain_geo.evaluation.object_comparison import ObjectRules
-from samdomain_geo.evaluation.object_evaluation import OBJECT_FILES, evaluate_objects
+from samdomain_geo.evaluation.object_evaluation import OBJECT_FILES, ObjectsAsked, evaluate_objects
 from samdomain_geo.evaluation.raster_evaluation import RASTER_FILES, evaluate_rasters
 from samdomain_geo.evaluation.raster_sides import RasterRules
 from samdomain_geo.evaluation.result import REPORT
@@ -66,6 +66,7 @@ def evaluate(  # noqa: PLR0913 - a verb's parameters are its flags
     ignore: int | None = None,
     iou: float = 0.5,
     tolerance: float = 2.0,
+    area: Path | None = None,
     block: int = 2048,
     overwrite: bool = False,
 ) -> Evaluation:
@@ -90,8 +91,10 @@ def evaluate(  # noqa: PLR0913 - a verb's parameters are its flags
             default 0 for predictions and for a truth of one class, else none.
         ignore: class of a raster that does not count, on either side; nodata never does.
         iou: smallest intersection over union at which two polygons match.
-        tolerance: distance in metres within which a polygon's boundary is right; 2 m is what
-            outlines drawn by hand on an image of half a metre vary by.
+        tolerance: distance in metres within which a polygon's boundary is right; two pixels of
+            the image that was segmented are a good choice. Without a CRS, units of the file.
+        area: where the truth was mapped, if not everywhere: vector file of polygons, or raster
+            as the scene that was segmented; the polygons of both sides are cut to it.
         block: side in pixels of the blocks of rasters that are read at a time, a multiple of
             512.
         overwrite: replace an earlier evaluation.
@@ -112,28 +115,40 @@ def evaluate(  # noqa: PLR0913 - a verb's parameters are its flags
     asked = Asked(class_column, layer)
     object_rules = ObjectRules(iou, tolerance, by == _BY_CLASS)
     raster_rules = RasterRules(asked, background, ignore, Tiling(block))
-    if objects and not (background is None and ignore is None):
-        flag = "--ignore" if background is None else "--background"
-        raise InputError(f"{flag} is about rasters, but both sides are vector files: omit it")
+    _refuse_unfit(objects, {"--background": background, "--ignore": ignore}, {"--area": area})
     names = OBJECT_FILES if objects else RASTER_FILES
     parameters = {
         "by": by,
         "class_column": class_column,
         "layer": layer,
         **(
-            {"iou": iou, "tolerance": tolerance}
+            {"iou": iou, "tolerance": tolerance, "area": None if area is None else str(area)}
             if objects
             else {"background": background, "ignore": ignore}
         ),
     }
     with output_folder(folder, names, overwrite=overwrite) as output, block_cache():
         if objects:
-            result = evaluate_objects(*sides, asked, object_rules, output)
+            result = evaluate_objects(*sides, ObjectsAsked(asked, area), object_rules, output)
         else:
             result = evaluate_rasters(*sides, raster_rules, output)
         result.write(output, (sides[0].name, sides[1].name), parameters)
     outcome = result.outcome
     return Evaluation(folder, outcome.metrics(), outcome.headline, tuple(result.notes), names)
+
+
+def _refuse_unfit(
+    objects: bool,  # noqa: FBT001 - a fact, not a switch
+    rasters_only: Mapping[str, object],
+    objects_only: Mapping[str, object],
+) -> None:
+    """Refuse flags that have nothing to say of the files."""
+    unfit = rasters_only if objects else objects_only
+    for flag, value in unfit.items():
+        if value is not None and objects:
+            raise InputError(f"{flag} is about rasters, but both sides are vector files: omit it")
+        if value is not None:
+            raise InputError(f"{flag} is about two vector files, but one side is a raster: omit it")
 
 
 def _named(label: str, figures: Mapping[str, Any]) -> str:

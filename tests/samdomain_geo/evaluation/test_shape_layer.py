@@ -35,6 +35,7 @@ def test_rows_are_mended_left_out_and_counted(tmp_path: Path) -> None:
         "without geometry": 3,
         "mended": 1,
         "other geometries": 2,
+        "outside": 0,
     }
     assert shapely.area(found.geometries).tolist() == [16, 2]
     assert len(found.notes()) == 3

@@ -146,6 +146,15 @@ def test_an_ignored_class_does_not_count(mask: Path, truth: Path, tmp_path: Path
     assert metrics["compared_pixels"] == 15 + 36
 
 
+def test_numbers_that_differ_are_told(mask: Path, write_scene: Any, tmp_path: Path) -> None:
+    """A map of 0 and 1 against a truth of 0 and 200 is likely a mistake, and the report says so."""
+    values = np.zeros((1, 10, 10), np.uint8)
+    values[0, 2:8, 4:8] = 200
+    found = evaluate(mask, truth=write_scene(values, "t.tif"), out=tmp_path / "a")
+    assert "the map has 0, 1, 2 and the truth 0, 200. Do the numbers" in found.notes[-1]
+    assert not evaluate(mask, truth=mask, out=tmp_path / "b").notes
+
+
 def test_buildings_are_truth_for_a_mask(
     mask: Path, write_shapes: Any, pixel_box: Any, tmp_path: Path
 ) -> None:
@@ -232,6 +241,23 @@ def test_polygons_are_compared(polygons: tuple[Path, Path], tmp_path: Path) -> N
     assert "&quot;verdict&quot; = 'FN'" in qml
 
 
+def test_the_area_that_was_mapped_counts(
+    polygons: tuple[Path, Path], write_scene: Any, tmp_path: Path
+) -> None:
+    """Polygons are cut to the extent of a raster or to polygons, and those outside left out."""
+    scene = write_scene(np.zeros((1, 30, 50), np.uint8))
+    gpd.GeoDataFrame(
+        geometry=[shapely.box(500_000, 29_985, 500_025, 30_000)], crs="EPSG:32636"
+    ).to_crs("EPSG:4326").to_file(tmp_path / "area.geojson")
+    for number, area in enumerate((scene, tmp_path / "area.geojson")):
+        found = evaluate(*polygons[:1], truth=polygons[1], area=area, out=tmp_path / str(number))
+        # The second pair is cut to 9 and 10 of its 20 columns; the others lie outside.
+        assert (found.headline["precision"], found.headline["recall"]) == (1, 1)
+        rows = pd.read_csv(tmp_path / str(number) / "objects.csv")
+        assert rows.loc[1, "iou"] == pytest.approx(0.9, rel=1e-3)
+        assert any("outside the area, left out: 1" in note for note in found.notes)
+
+
 def test_polygons_are_compared_by_class(polygons: tuple[Path, Path], tmp_path: Path) -> None:
     """By class each class has its figures, by the names that both sides give."""
     found = evaluate(
@@ -307,6 +333,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
         ([mask, truth, "--background", "0"], "--background is about a vector file"),
         ([mask, truth, "--class-column", "a"], "--class-column is about a vector file"),
         ([*polygons, "--ignore", "0"], "--ignore is about rasters"),
+        ([mask, truth, "--area", mask], "--area is about two vector files"),
         ([*polygons, "--iou", "0"], "--iou is 0"),
         ([*polygons, "--tolerance", "-1"], "--tolerance is -1"),
         ([*polygons, "--class-column", "colour"], "no column 'colour'"),
