@@ -121,3 +121,13 @@ def test_rules_must_make_sense(rules: dict) -> None:
     """A threshold outside 0 to 1, or no tolerance, is an error."""
     with pytest.raises(InputError, match=f"--{next(iter(rules))} is"):
         ObjectRules(**rules)
+
+
+def test_a_polygon_without_a_class_is_of_none() -> None:
+    """By class it matches nobody, and is invented or missed among all."""
+    ours = layer([square(0), square(50)], class_id=[1, None])
+    theirs = layer([square(0), square(50)], class_id=[1, None])
+    found = compare_objects(ours, theirs, ObjectRules(by_class=True))
+    assert list(found.classes) == [1]
+    assert (found.overall.objects.invented, found.overall.objects.missed) == (1, 1)
+    assert found.table["class_id"].isna().sum() == 2
