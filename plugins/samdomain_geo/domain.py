@@ -5,6 +5,7 @@ from pathlib import Path
 
 from samdomain.door import Verb
 from samdomain_geo.verbs.demo import demo
+from samdomain_geo.verbs.evaluate import evaluate
 from samdomain_geo.verbs.finish import finish
 from samdomain_geo.verbs.init import init
 from samdomain_geo.verbs.polygonize import polygonize
@@ -24,6 +25,7 @@ class Geo:
             "segment": segment,
             "init": init,
             "polygonize": polygonize,
+            "evaluate": evaluate,
             "finish": finish,
             "demo": demo,
         }

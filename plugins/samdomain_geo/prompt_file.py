@@ -94,7 +94,7 @@ class PromptFile:
         return PromptRows(rows.table.rename_axis(FID).reset_index(), rows.elsewhere)
 
     def _read_ogr(self, scene: Scene) -> PromptRows:
-        given: dict[str, Any] = {"layer": self._choose_layer(), "where": self.where}
+        given: dict[str, Any] = {"layer": choose_layer(self.path, self.layer), "where": self.where}
         info = pyogrio.read_info(self.path, layer=given["layer"])
         if info["geometry_type"] is None:
             raise InputError(f"{self.path} holds no geometries: give boxes, polygons or points")
@@ -123,20 +123,28 @@ class PromptFile:
         table = gpd.GeoDataFrame(pd.concat(kept)) if kept else gpd.GeoDataFrame(geometry=[])
         return PromptRows(table, count - len(table))
 
-    def _choose_layer(self) -> str | None:
-        listed = pyogrio.list_layers(self.path)
-        layers = [name for name, kind in listed if kind is not None]
-        if self.layer is None and len(layers) > 1:
-            raise InputError(
-                f"{self.path} has {len(layers)} layers: choose one with --layer; they are "
-                f"{', '.join(layers)}"
-            )
-        if self.layer is not None and self.layer not in layers:
-            raise InputError(
-                f"{self.path} has no layer {self.layer!r} of geometries: it has "
-                f"{', '.join(layers) or 'none'}"
-            )
-        return layers[0] if layers else self.layer
+
+def choose_layer(path: str | Path, layer: str | None) -> str | None:
+    """Return the layer of a vector file to read: the one that is asked for, or the only one.
+
+    Args:
+        path: vector file that pyogrio reads.
+        layer: layer that is asked for, if any.
+
+    Raises:
+        InputError: there is no such layer, or there are several to choose from.
+    """
+    layers = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if layer is None and len(layers) > 1:
+        raise InputError(
+            f"{path} has {len(layers)} layers: choose one with --layer; they are "
+            f"{', '.join(layers)}"
+        )
+    if layer is not None and layer not in layers:
+        raise InputError(
+            f"{path} has no layer {layer!r} of geometries: it has {', '.join(layers) or 'none'}"
+        )
+    return layer or next(iter(layers), None)
 
 
 def reach(scene: Scene, crs: object, east: float) -> Bounds | None:

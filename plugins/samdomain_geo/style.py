@@ -41,8 +41,15 @@ VALUES ('', '', ?, ?, ?, ?, '', 1, 'written by samdomain', '', NULL, ?)
 
 
 @dataclass(frozen=True)
-class _Rule:
-    """One kind of rows and how their outline is drawn; without a filter, all other rows."""
+class Rule:
+    """One kind of rows and how their outline is drawn.
+
+    Attributes:
+        label: words in the legend.
+        colour: red, green and blue, 0 to 255.
+        expression: condition of QGIS that the rows meet; all rows without.
+        dashed: the outline is dashed.
+    """
 
     label: str
     colour: tuple[int, int, int]
@@ -59,7 +66,11 @@ def style_of(table: pd.DataFrame) -> str:
     Args:
         table: rows with any of the columns class_id, class_name and flags.
     """
-    rules = _rules(table)
+    return qml_of(_rules(table))
+
+
+def qml_of(rules: Sequence[Rule]) -> str:
+    """Return a QGIS style (QML) that draws the outlines of polygons by rules, not filled."""
     root = ElementTree.Element("qgis", version="3.22.0", styleCategories="Symbology")
     renderer = ElementTree.SubElement(
         root, "renderer-v2", type="RuleRenderer", symbollevels="0", forceraster="0"
@@ -94,14 +105,14 @@ def embed_style(path: Path, layer: str, qml: str, when: datetime) -> None:
         database.execute("UPDATE gpkg_contents SET last_change = ?", (stamp,))
 
 
-def _rules(table: pd.DataFrame) -> list[_Rule]:
+def _rules(table: pd.DataFrame) -> list[Rule]:
     # QGIS draws a row by each rule that holds, in their order: the dashes of a flag lie on top.
-    marks = [_Rule("flagged", DOUBT, "\"flags\" <> ''", dashed=True)] if "flags" in table else []
-    others = [_Rule("object", OUTLINE, "ELSE" if marks else None)]
+    marks = [Rule("flagged", DOUBT, "\"flags\" <> ''", dashed=True)] if "flags" in table else []
+    others = [Rule("object", OUTLINE, "ELSE" if marks else None)]
     return (_class_rules(table) or others) + marks
 
 
-def _class_rules(table: pd.DataFrame) -> list[_Rule]:
+def _class_rules(table: pd.DataFrame) -> list[Rule]:
     """Return one rule a class and one for rows without; none where no legend can show them."""
     present = [name for name in _CLASS_COLUMNS if name in table]
     filled = [name for name in present if not bool(table[name].isna().all())]
@@ -115,11 +126,11 @@ def _class_rules(table: pd.DataFrame) -> list[_Rule]:
     ordered = classes.sort_values(column)
     pairs = zip(ordered[column].tolist(), ordered[label].astype(str).tolist(), strict=True)
     rules = [
-        _Rule(name, colour_of(_number(value, place)), f'"{column}" = {_literal(value)}')
+        Rule(name, colour_of(_number(value, place)), f'"{column}" = {_literal(value)}')
         for place, (value, name) in enumerate(pairs, start=1)
     ]
     if bool(table[column].isna().any()):
-        rules.append(_Rule("no class", OUTLINE, f'"{column}" IS NULL'))
+        rules.append(Rule("no class", OUTLINE, f'"{column}" IS NULL'))
     return rules
 
 
@@ -135,7 +146,7 @@ def _literal(value: str | float) -> str:
 
 
 def _add_rule(
-    branch: ElementTree.Element, symbols: ElementTree.Element, number: int, rule: _Rule
+    branch: ElementTree.Element, symbols: ElementTree.Element, number: int, rule: Rule
 ) -> None:
     given = {"key": f"rule{number}", "label": rule.label, "symbol": str(number)}
     if rule.expression:
@@ -152,7 +163,7 @@ def _add_rule(
         ElementTree.SubElement(options, "Option", type="QString", name=name, value=value)
 
 
-def _outline_options(rule: _Rule) -> Sequence[tuple[str, str]]:
+def _outline_options(rule: Rule) -> Sequence[tuple[str, str]]:
     red, green, blue = rule.colour
     return (
         ("style", "no"),  # no fill: the image stays visible, and a click inside still selects

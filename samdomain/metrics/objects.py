@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from jaxtyping import Bool
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -72,15 +73,34 @@ def match_objects(
     check_masks(predicted, true)
     if not 0 < threshold <= 1:
         raise InputError(f"threshold is {threshold}: give an IoU above 0, at most 1")
-    ious = _pairwise_iou(predicted, true)
+    ious = _pairwise_iou(predicted, true).numpy()
+    rows, columns = best_pairs(ious, threshold)
+    found = len(rows)
+    matched = tuple(ious[rows, columns].tolist())
+    return ObjectScores(found, len(predicted) - found, len(true) - found, matched)
+
+
+def best_pairs(
+    ious: NDArray[np.float64], threshold: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pair predicted with true objects, one to one.
+
+    As many pairs as possible are made, and of these choices the one with the highest IoU in
+    total is taken (Hungarian method).
+
+    Args:
+        ious: IoU of each predicted with each true object (p, t).
+        threshold: smallest IoU of a pair; equal is enough.
+
+    Returns:
+        tuple: index of the predicted and of the true object of each pair.
+    """
     allowed = ious >= threshold
     # One more match outweighs any sum of IoUs.
-    worth = torch.where(allowed, ious + min(ious.shape) + 1, 0.0)
-    rows, columns = linear_sum_assignment(worth.numpy(), maximize=True)
+    worth = np.where(allowed, ious + min(ious.shape) + 1, 0.0)
+    rows, columns = linear_sum_assignment(worth, maximize=True)
     kept = allowed[rows, columns]
-    found = int(kept.sum())
-    matched = tuple(ious[rows, columns][kept].tolist())
-    return ObjectScores(found, len(predicted) - found, len(true) - found, matched)
+    return rows[kept], columns[kept]
 
 
 def _pairwise_iou(predicted: Tensor, true: Tensor) -> Tensor:

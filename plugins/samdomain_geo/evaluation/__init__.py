@@ -1,0 +1,1 @@
+"""How well a map agrees with the truth: figures, files for a GIS, and a report."""
