@@ -63,6 +63,8 @@ class AdapterCard:
         pixel_size: ground size of a pixel in training in metres; None where it has none.
         chip_size: side in pixels of the images in training, where they were cut out of larger
             ones: what the model sees at a time.
+        value_range: lowest and highest value of a pixel in training, for models that scale by
+            them; None where each image had its own.
         temperature: what logits are divided by before they become probabilities.
         metrics: figures of each seed, with the names of split and metric.
         data: what it was trained on.
@@ -76,6 +78,7 @@ class AdapterCard:
     classes: tuple[str, ...] = ()
     pixel_size: float | None = None
     chip_size: int | None = None
+    value_range: tuple[float, ...] | None = None
     temperature: float = 1.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data: tuple[DataSource, ...] = ()
@@ -165,6 +168,7 @@ def _read_card(values: Mapping[str, Any]) -> AdapterCard:
     card["data"] = tuple(_read(DataSource, one) for one in card["data"])
     check_values(AdapterCard, {name: one for name, one in card.items() if name != "data"})
     card["classes"] = tuple(card["classes"])
+    card["value_range"] = card["value_range"] and tuple(card["value_range"])
     return AdapterCard(**card)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from samdomain.errors import InputError
 from samdomain.masks import components
-from samdomain.sam import Prompts
+from samdomain.sam import Embedding, Prompts, SamLike, encode
 
 _PLANE, _STACK = 2, 3  # dimensions of (H, W) and of (N, H, W)
 
@@ -30,6 +30,8 @@ class Batch:
             (H, W), or a plane for each class that may overlap others.
         names: name of each image, for messages; its place in the batch by default.
         prompts: true prompts, where the data has them.
+        value_range: lowest and highest value of the images' pixels, where the model scales by
+            them; each image's own by default. See `samdomain.encode`.
 
     Raises:
         InputError: images, masks and names disagree in number, or a mask in size or type.
@@ -39,6 +41,7 @@ class Batch:
     masks: Sequence[Shaped[Tensor, "... _ _"]]
     names: Sequence[str] = ()
     prompts: Prompts | None = None
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Refuse masks that do not fit their images."""
@@ -64,6 +67,10 @@ class Batch:
             images=torch.stack(images) if isinstance(self.images, Tensor) else images,
             masks=masks,
         )
+
+    def encoded(self, sam: SamLike) -> Embedding:
+        """Encode the images; see `samdomain.encode`."""
+        return encode(sam, self.images, self.value_range)
 
     def foregrounds(self) -> list[Bool[Tensor, "_ _"]]:
         """Return where any object is in each image; empty masks stay empty."""

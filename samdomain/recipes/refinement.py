@@ -22,7 +22,7 @@ from samdomain.recipes.objects import (
 from samdomain.recipes.recipe import Answer, Outputs, answer_to, answers_to_images
 from samdomain.recipes.tuning import Tuning
 from samdomain.recipes.values import Values
-from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, decode, encode
+from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, decode
 
 Prior = Literal["masks", "boxes"]
 
@@ -78,7 +78,7 @@ class Refinement(Values):
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
         """Encode the images once; answer the null prompt, the answer's own prompts, and boxes."""
-        embedding = encode(sam, batch.images)
+        embedding = batch.encoded(sam)
         null = decode(sam, embedding, Prompts.null(len(batch)), multimask=self.multimask)
         outputs = {"null": answers_to_images(null, batch)}
         answer = best_alternatives(null)

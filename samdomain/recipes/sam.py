@@ -130,7 +130,7 @@ class Promptable(Values):
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
         """Encode the images once, and let a simulated user ask for some of their objects."""
-        embedding = encode(sam, batch.images)
+        embedding = batch.encoded(sam)
         chance = torch.default_generator
         chosen = choose_objects(batch.objects(), self.objects, chance)
         if not chosen.masks:
@@ -182,7 +182,7 @@ class Promptable(Values):
         The later clicks fall in the middle of what the last answer has wrong. In images with
         many objects, those are measured that a fixed seed chooses.
         """
-        embedding = encode(sam, batch.images)
+        embedding = batch.encoded(sam)
         fixed = torch.Generator().manual_seed(0)
         chosen = choose_objects(batch.objects(), self.objects, fixed)
         if not chosen.masks:

@@ -108,7 +108,7 @@ class SamSP(Values):
             prompts = predicted_boxes(prediction)
             return roughened(prompts, prediction.frame, chance, share=self.jitter)
 
-        passes = self_prompt(sam, encode(sam, batch.images), self.rounds, boxes)
+        passes = self_prompt(sam, batch.encoded(sam), self.rounds, boxes)
         answers = [answers_to_images(one, batch) for one in passes]
         return {f"pass_{number}": answer for number, answer in enumerate(answers, 1)}
 
@@ -141,7 +141,7 @@ class SamSP(Values):
     @torch.no_grad()
     def measure(self, sam: SamLike, batch: Batch) -> dict[str, Float[Tensor, " n"]]:
         """Measure the Dice of each image, in the first pass ("dice_first") and in the last."""
-        first, *others = self_prompt(sam, encode(sam, batch.images), self.rounds)
+        first, *others = self_prompt(sam, batch.encoded(sam), self.rounds)
         return {
             "dice": score_images(dice_score, others[-1] if others else first, batch),
             "dice_first": score_images(dice_score, first, batch),

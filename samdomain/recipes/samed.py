@@ -135,7 +135,7 @@ class SAMed(Values):
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
         """Encode the images once and decode all classes."""
-        prediction = classify(sam, encode(sam, batch.images))
+        prediction = classify(sam, batch.encoded(sam))
         legend, size = self.legend, prediction.low_res.shape[-1]
         planes = [legend.planes(*one) for one in zip(batch.masks, batch.names, strict=True)]
         images = torch.arange(len(batch)).repeat_interleave(len(legend))
@@ -173,7 +173,7 @@ class SAMed(Values):
 
         A class counts that is in the truth or in the answer; pixels that nobody labelled do not.
         """
-        prediction = self.predict(sam, batch.images)
+        prediction = self.answer(sam, batch.encoded(sam))
         rows = [
             self._scores(prediction[i].logits[0], self.legend.planes(mask, name))
             for i, (mask, name) in enumerate(zip(batch.masks, batch.names, strict=True))

@@ -146,7 +146,7 @@ class SamLP(Values):
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
         """Encode the images once, and answer the null prompt and true boxes."""
-        embedding = encode(sam, batch.images)
+        embedding = batch.encoded(sam)
         null = decode(sam, embedding, Prompts.null(len(batch)), multimask=self.multimask)
         outputs = {"null": answers_to_images(null, batch)}
         if self.boxes:
@@ -183,7 +183,7 @@ class SamLP(Values):
 
         "box" is the IoU of objects at their exact box: what the weights still know of prompts.
         """
-        embedding = encode(sam, batch.images)
+        embedding = batch.encoded(sam)
         answer = self.answer(sam, embedding)
         pairs = zip(original_masks(answer), batch.objects(), strict=True)
         found = [match_objects(components(mask.cpu()), true.cpu()).recall for mask, true in pairs]

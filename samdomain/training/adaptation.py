@@ -192,7 +192,12 @@ class Adaptation(LightningModule):
         return f"{where} for {named}: look at its image and masks, or set a lower rate"
 
     def _loss_alone(self, batch: Batch, place: int) -> bool:
-        one = Batch([batch.images[place]], [batch.masks[place]], [batch.names[place]])
+        one = Batch(
+            [batch.images[place]],
+            [batch.masks[place]],
+            [batch.names[place]],
+            value_range=batch.value_range,
+        )
         with torch.no_grad():
             return bool(torch.isfinite(total(self._terms(one))))
 

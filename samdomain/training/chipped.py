@@ -10,6 +10,9 @@ from torch import Tensor
 from samdomain.errors import InputError
 from samdomain.training.sample import Found, Image, Masks, Sample, Scale, Source, Split
 
+EIGHT_BITS = (0.0, 255.0)
+"""Range of the values of all chips: their own would jump from one chip to the next."""
+
 
 @dataclass(frozen=True)
 class Chipped(Source):
@@ -42,7 +45,8 @@ class Chipped(Source):
 
     def scale(self, folder: Path) -> Scale:
         """Return the scale of the images, seen through chips."""
-        return replace(self.source.scale(folder), chip=self.size)
+        scale = self.source.scale(folder)
+        return replace(scale, chip=self.size, values=scale.values or EIGHT_BITS)
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find the chips of a split; see `Source.find`."""
@@ -58,6 +62,8 @@ class Chipped(Source):
                     f"{sample.name}@{top},{left}",
                     Chip(sample.image, place),
                     ChipMasks(sample.masks, place),
+                    sample.weight,
+                    sample.value_range or EIGHT_BITS,
                 )
 
     def _starts(self, length: int) -> list[int]:

@@ -120,6 +120,7 @@ class CardChoice:
             classes=recipe.legend.names if recipe.legend and named else tuple(self.classes),
             pixel_size=self.pixel_size or scale.pixel,
             chip_size=scale.chip,
+            value_range=scale.values,
             metrics=metrics,
             data=tuple(self.data),
             licence=self.licence,

@@ -23,11 +23,13 @@ class Item:
         name: name of the sample.
         image: its pixels.
         masks: its objects, one plane each (N, H, W), or the class of each pixel (H, W).
+        value_range: see `Sample`.
     """
 
     name: str
     image: Num[Tensor, "c h w"]
     masks: Shaped[Tensor, "... h w"]
+    value_range: tuple[float, float] | None = None
 
 
 class SampleDataset(Dataset[Item]):
@@ -74,7 +76,8 @@ def read_item(sample: Sample, view: int = 0) -> Item:
             f"{tuple(masks.shape[-2:])}: samdomain fit --check lists all of these"
         )
     turn = VIEWS[view]
-    return Item(sample.name, turn(image).contiguous(), turn(masks).contiguous())
+    views = (turn(one).contiguous() for one in (image, masks))
+    return Item(sample.name, *views, sample.value_range)
 
 
 def collate(items: Sequence[Item]) -> Batch:
@@ -83,6 +86,7 @@ def collate(items: Sequence[Item]) -> Batch:
         images=[item.image.float() for item in items],
         masks=[item.masks for item in items],
         names=[item.name for item in items],
+        value_range=items[0].value_range,
     )
 
 

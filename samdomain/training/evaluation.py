@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from samdomain.cache import LatestSam
 from samdomain.recipes import Calibration, Recipe
 from samdomain.sam import SamLike
@@ -66,7 +68,8 @@ def evaluate(
         figures = {k: v.tolist() for k, v in recipe.measure(seen, batch).items()}
         own = [{name: v[i] for name, v in figures.items() if i < len(v)} for i in _rows(figures)]
         if tally is not None:
-            logits = recipe.predict(seen, batch.images).logits[0]
+            with torch.no_grad():
+                logits = recipe.answer(seen, batch.encoded(seen)).logits[0]
             answer = tally.add(logits, batch)
             if calibration is not None:
                 calibration.add(logits, tally.planes(batch))

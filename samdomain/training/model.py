@@ -22,11 +22,13 @@ class Adapted:
         sam: the model, with cached features where the config wants them.
         recipe: the recipe that it was adapted by.
         data: the config's data.
+        value_range: lowest and highest value of a pixel, as in training; see `samdomain.encode`.
     """
 
     sam: SamLike
     recipe: Recipe
     data: Samples
+    value_range: tuple[float, float] | None = None
 
 
 def adapted(command: Command, adapter: str | Path) -> Adapted:
@@ -42,11 +44,14 @@ def adapted(command: Command, adapter: str | Path) -> Adapted:
     """
     built = command.build(command.seeds()[0])
     module, recipe = built.module, built.module.recipe
+    value_range: tuple[float, float] | None = None
     if str(adapter) != BASE:
         loaded = load_adapter(find_adapter(adapter), module.sam)
         card = loaded.adapter.card if loaded.adapter else None
         if card and card.recipe:
             recipe = read_recipe(card.recipe, card.options)
+        if card and card.value_range:
+            value_range = card.value_range[0], card.value_range[1]
     module.to(command.device())
     module.sam.eval()
-    return Adapted(module.view(), recipe, built.data)
+    return Adapted(module.view(), recipe, built.data, value_range)

@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from samdomain.door import Facts, Report
 from samdomain.errors import InputError, PartialError
 from samdomain.recipes import THING, Legend
+from samdomain.sam import encode
 from samdomain.training.command import Command
 from samdomain.training.fit import out_folder, quiet_warnings
 from samdomain.training.measuring import adapter_of, run_of
@@ -65,7 +67,9 @@ def _predict(model: Adapted, folder: Path, paths: Sequence[Path], out: Path) -> 
             logger.error("%s", error)
             failed.append(path.name)
             continue
-        logits = model.recipe.predict(model.sam, image.to(device)).logits[0]
+        with torch.no_grad():
+            embedding = encode(model.sam, image.to(device), model.value_range)
+            logits = model.recipe.answer(model.sam, embedding).logits[0]
         target = (out / path.relative_to(folder)).with_suffix(".png")
         with told_of_disk(out), published(target) as scratch:
             Image.fromarray(_drawn(legend, logits)).save(scratch)

@@ -109,12 +109,15 @@ class Sample:
         image: where its pixels are.
         masks: where its masks are.
         weight: how often training draws it, beside samples of weight 1.
+        value_range: lowest and highest value of a pixel, the same for all samples; None where
+            each image has its own. It matters to models that scale by them.
     """
 
     name: str
     image: Image
     masks: Masks
     weight: float = 1.0
+    value_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,10 +140,12 @@ class Scale:
     Attributes:
         chip: side in pixels of images that were cut out of larger ones; None for whole images.
         pixel: ground size of a pixel in metres; None where it has none.
+        values: lowest and highest value of a pixel; None where each image has its own.
     """
 
     chip: int | None = None
     pixel: float | None = None
+    values: tuple[float, float] | None = None
 
 
 class Source(ABC):

@@ -17,7 +17,7 @@ from samdomain_geo.data.spatial_split import BlockSplit
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.nodata import parse_nodata
 from samdomain_geo.raster import Scene, open_scene, parse_bands
-from samdomain_geo.stretch import parse_stretch
+from samdomain_geo.stretch import DISPLAY_RANGE, parse_stretch
 from samdomain_geo.vector import pixel_width
 
 BLOCKS = "blocks"
@@ -108,7 +108,7 @@ class SceneSource(Source):
                 ellipsoid = Ellipsoid.of(scene.crs)
                 if ellipsoid is not None:
                     sizes.append(pixel_width(scene, ellipsoid))
-        return Scale(self.size, float(np.mean(sizes)) if sizes else None)
+        return Scale(self.size, float(np.mean(sizes)) if sizes else None, DISPLAY_RANGE)
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find the chips of a split; see `Source.find`."""
@@ -165,7 +165,8 @@ def _cells(source: SceneSource, folder: Path, number: int, split: Split | None) 
             # The last chip of a row reaches back over the one before: their block is the same.
             side = source.size * source.block
             block = number, int(window.row_off // side), int(window.col_off // side)
-            yield _Cell(Sample(name, chip, masks), pixels, block)
+            sample = Sample(name, chip, masks, value_range=DISPLAY_RANGE)
+            yield _Cell(sample, pixels, block)
 
 
 def _areas(

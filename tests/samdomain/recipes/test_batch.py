@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
+from samdomain import encode, load_sam
 from samdomain.errors import InputError
 from samdomain.recipes import Batch
 
@@ -58,3 +61,14 @@ def test_a_batch_moves_as_a_whole() -> None:
     """Images and masks arrive on the device."""
     moved = Batch(IMAGES, [mask()]).to("meta")
     assert moved.images.device.type == moved.masks[0].device.type == "meta"
+
+
+def test_one_range_is_for_all_images() -> None:
+    """Models that scale by lowest and highest value get the batch's, not each image's own."""
+    sam = load_sam("tiny")
+    sam.spec = replace(sam.spec, scaling="minmax")
+    images = torch.rand(2, 3, 32, 32) * torch.tensor([40.0, 255])[:, None, None, None]
+    masks = [torch.zeros(32, 32, dtype=torch.bool)] * 2
+    found = Batch(images, masks, value_range=(0.0, 255.0)).encoded(sam).main
+    torch.testing.assert_close(found, encode(sam, images, (0.0, 255.0)).main)
+    torch.testing.assert_close(Batch(images, masks).encoded(sam).main, encode(sam, images).main)
