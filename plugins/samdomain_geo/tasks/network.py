@@ -10,10 +10,10 @@ from samdomain.recipes import Batch, SAMed, total
 from samdomain.sam import Prediction, Sam
 from samdomain.segmenter import Segmenter
 from samdomain.training.sample import Scale
+from samdomain_geo.stretch import DISPLAY_RANGE
 
 logger = logging.getLogger(__name__)
 
-_EIGHT_BITS = 255.0
 # Enlarged by interpolation or shifted in colour, values leave their range a little.
 _ROOM = 0.5
 # An image that fills less than this share of its range is black, or its range is another.
@@ -36,7 +36,8 @@ class TaskNetwork(Segmenter):
     recipe: SAMed
 
     def __init__(self, sam: Sam, recipe: SAMed, delivered: tuple[float, float]) -> None:
-        super().__init__(sam, recipe)
+        # One range for all images, as in scenes: an image's own would change from chip to chip.
+        super().__init__(sam, recipe, value_range=DISPLAY_RANGE)
         self.delivered = low, high = (float(delivered[0]), float(delivered[1]))
         if not low < high:
             raise InputError(f"value_range is {delivered}: give black, then white, as [0, 1]")
@@ -56,7 +57,7 @@ class TaskNetwork(Segmenter):
         if self.training:
             self._side = max(images.shape[-2:])
         low, high = self.delivered
-        prediction = self.answer((images - low) * (_EIGHT_BITS / (high - low)))
+        prediction = self.answer((images - low) * (DISPLAY_RANGE[1] / (high - low)))
         self._answered = [prediction]
         return prediction.logits
 
@@ -64,9 +65,9 @@ class TaskNetwork(Segmenter):
         """Return what the last images were answered, and forget it."""
         return self._answered.pop()
 
-    def scale(self) -> Scale:
-        """Return how much of a scene it saw at a time in training."""
-        return Scale(chip=self._side)
+    def scale(self, pixel: float | None = None) -> Scale:
+        """Return how much of a scene it saw at a time in training, in pixels of a size."""
+        return Scale(self._side, pixel)
 
     def _check(self, images: Tensor) -> None:
         (low, high), (least, most) = self.delivered, map(float, images.aminmax())

@@ -21,21 +21,14 @@ class SamSemanticSegmentation(TorchgeoSegmentation):
     Args:
         weights: a name that `samdomain weights list` shows, or the path of a checkpoint.
         in_channels: bands of an image; more than three are mixed by trained weights.
-        task: "multilabel" for labels that may overlap, "binary" for one of them.
-        num_classes: number of classes of "multiclass", a background counted.
-        num_labels: number of labels of "multilabel".
-        labels: names of the classes.
         loss: "samed" for the recipe's own, of the decoder's logits; or torchgeo's, of the image's.
-        class_weights: a weight a class, of the losses "samed" and "ce".
-        pos_weight: weight of positive pixels, of the loss "bce" and torchgeo 0.9 or later.
         ignore_index: value in masks of pixels that do not count.
-        lr: learning rate.
-        patience: epochs without a better `val_loss` after which the rate falls.
         freeze_backbone: train the decoder alone.
         preset: preset of the recipe: recommended, pyramid, small or paper.
         input_size: side of the encoder's input in pixels; that of the weights by default.
         value_range: black and white as the data module delivers them; torchgeo's own give 0 to 1.
         rgb: which bands are red, green and blue, counted from 0.
+        pixel_size: ground size of a pixel in metres, for whoever uses the adapter elsewhere.
         adapter: folder or name of an adapter to start from.
     """
 
@@ -61,6 +54,7 @@ class SamSemanticSegmentation(TorchgeoSegmentation):
         input_size: int | None = None,
         value_range: tuple[float, float] = (0.0, 1.0),
         rgb: tuple[int, int, int] = (0, 1, 2),
+        pixel_size: float | None = None,
         adapter: str | None = None,
     ) -> None:
         super().__init__()
@@ -71,12 +65,9 @@ class SamSemanticSegmentation(TorchgeoSegmentation):
         sam = load_adapted(self.hparams, recipe)
         self.model = TaskNetwork(sam, recipe, self.hparams["value_range"]).train()
 
-    def configure_losses(self) -> None:
-        """Make the loss: the recipe's or one of torchgeo's."""
-        if self.hparams["loss"] == "samed":
-            self.criterion = RecipeLoss(self.model, self.hparams["ignore_index"])
-        else:
-            super().configure_losses()
+    def recipe_loss(self) -> RecipeLoss:
+        """Return the loss of the word "samed"; torchgeo has those of the others."""
+        return RecipeLoss(self.model, self.hparams["ignore_index"])
 
     def configure_callbacks(self) -> list[Callback]:
         """Write the adapter beside the checkpoints when a fit ends."""
@@ -84,5 +75,6 @@ class SamSemanticSegmentation(TorchgeoSegmentation):
 
     def save_adapter(self, folder: str | Path, metrics: Mapping[str, float] | None = None) -> None:
         """Write what was trained, a few MB, with figures for its card."""
-        card = CardChoice().card(self.model.recipe, self.model.scale(), metrics or {})
+        scale = self.model.scale(self.hparams["pixel_size"])
+        card = CardChoice().card(self.model.recipe, scale, metrics or {})
         save_adapter(self.model.sam, folder, card, overwrite=True)

@@ -4,13 +4,14 @@
 `torchgeo.tasks.SemanticSegmentation`.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -40,18 +41,27 @@ class TorchgeoSegmentation(Segmentation):
         # for the arguments of whom calls this goes by the mention of `__class__`.
         super(__class__.__base__, self).__init__()
 
+    @abstractmethod
+    def recipe_loss(self) -> nn.Module:
+        """Return the loss of a recipe, which is called as torchgeo's are: on logits and mask."""
+
     def configure_losses(self) -> None:
-        """Make one of torchgeo's own losses.
+        """Make the loss: the recipe's, or one of torchgeo's own.
 
         Raises:
             InputError: this release of torchgeo has no such loss.
         """
+        if self.hparams["loss"] == "samed":
+            self.criterion = self.recipe_loss()
+            return
         super().configure_losses()
         if not hasattr(self, "criterion"):
             raise InputError(
                 f"loss is {self.hparams['loss']!r}, which this release of torchgeo does not have: "
                 "'samed' and 'ce' are in all"
             )
+        if isinstance(self.criterion, nn.BCEWithLogitsLoss):
+            self.criterion.pos_weight = self.hparams["pos_weight"]  # 0.8 does not know the word
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return torchgeo's AdamW over what trains, its rate lowered where `val_loss` stays."""
