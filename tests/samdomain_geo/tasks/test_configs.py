@@ -20,9 +20,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Found .* module.* in eval mode"),
     pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.. is deprecated"),
     pytest.mark.filterwarnings("ignore:.*tensorboardX"),
-    pytest.mark.filterwarnings("ignore:LightningCLI's args parameter"),
-    pytest.mark.filterwarnings("ignore:(.|\\n)*JsonargparseDeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The number of training batches"),
+    # torchgeo hands tensors to matplotlib
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning"),
 ]
 
 

@@ -201,7 +201,7 @@ def test_all_images_have_one_range(make_task: Make, batch: Any) -> None:
     task = make_task().eval()
     sam = task.model.sam
     sam.spec = replace(sam.spec, scaling="minmax", pixel_mean=(0.5,) * 3, pixel_std=(0.5,) * 3)
-    expected = classify(sam, encode(sam, batch["image"] * 255, (0, 255))).logits
+    expected = classify(sam, encode(sam, batch["image"] * 255, (0.0, 255.0))).logits
     torch.testing.assert_close(task(batch["image"]), expected)
 
 
