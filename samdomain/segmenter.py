@@ -10,7 +10,7 @@ from samdomain.adapter_file import AdapterCard, load_adapter
 from samdomain.adapter_file.shipped import find_adapter
 from samdomain.errors import InputError
 from samdomain.recipes import Legend, Recipe, read_recipe
-from samdomain.sam import Sam, SamLike, encode
+from samdomain.sam import Prediction, Sam, SamLike, encode
 
 
 class Segmenter(nn.Module):
@@ -59,8 +59,11 @@ class Segmenter(nn.Module):
             images: pixels in the values that the model's spec asks for: 0 to 255 for published
                 weights.
         """
-        embedding = encode(self.sam, images, self.value_range)
-        return self.recipe.answer(self.sam, embedding).logits / self.temperature
+        return self.answer(images).logits / self.temperature
+
+    def answer(self, images: Float[Tensor, "b c h w"]) -> Prediction:
+        """Return what the recipe finds, in the decoder's resolution and the images'."""
+        return self.recipe.answer(self.sam, encode(self.sam, images, self.value_range))
 
     @torch.no_grad()
     def probabilities(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:

@@ -68,6 +68,7 @@ SHORT = {
     "04_no_more_prompts": "1",
     "05_few_shot_plates": "1",
     "06_train_on_your_scene": "1",
+    "07_torchgeo_yaml": "1",
 }
 
 

@@ -65,6 +65,8 @@ def label_loss(
 class ClassLoss(nn.Module):
     """Hold the settings of `class_loss`."""
 
+    weights: Tensor | None
+
     def __init__(
         self, weights: Float[Tensor, " k"] | None = None, reduction: Reduction = "mean"
     ) -> None:
@@ -81,6 +83,8 @@ class ClassLoss(nn.Module):
 
 class LabelLoss(nn.Module):
     """Hold the settings of `label_loss`."""
+
+    weights: Tensor | None
 
     def __init__(
         self, weights: Float[Tensor, " k"] | None = None, reduction: Reduction = "mean"

@@ -32,6 +32,8 @@ class Batch:
         prompts: true prompts, where the data has them.
         value_range: lowest and highest value of the images' pixels, where the model scales by
             them; each image's own by default. See `samdomain.encode`.
+        labelled: where somebody looked in each image (H, W), for recipes of classes; everywhere by
+            default. A map of classes says so itself, by the value that its recipe ignores.
 
     Raises:
         InputError: images, masks and names disagree in number, or a mask in size or type.
@@ -42,11 +44,15 @@ class Batch:
     names: Sequence[str] = ()
     prompts: Prompts | None = None
     value_range: tuple[float, float] | None = None
+    labelled: Sequence[Bool[Tensor, "_ _"]] = ()
 
     def __post_init__(self) -> None:
         """Refuse masks that do not fit their images."""
         if not self.names:
             object.__setattr__(self, "names", tuple(str(i) for i in range(len(self.images))))
+        if not self.labelled:
+            everywhere = [one.new_ones(one.shape[-2:], dtype=torch.bool) for one in self.masks]
+            object.__setattr__(self, "labelled", everywhere)
         if not len(self.images) == len(self.masks) == len(self.names):
             raise InputError(
                 f"a batch has {len(self.images)} images, {len(self.masks)} masks and "
@@ -61,11 +67,13 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """Move images and masks to a device."""
-        images, masks = ([one.to(device) for one in part] for part in (self.images, self.masks))
+        parts = (self.images, self.masks, self.labelled)
+        images, masks, labelled = ([one.to(device) for one in part] for part in parts)
         return replace(
             self,
             images=torch.stack(images) if isinstance(self.images, Tensor) else images,
             masks=masks,
+            labelled=labelled,
         )
 
     def encoded(self, sam: SamLike) -> Embedding:

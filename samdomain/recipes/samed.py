@@ -1,6 +1,6 @@
 """SAMed: classes for every pixel, from a token each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -135,9 +135,12 @@ class SAMed(Values):
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
         """Encode the images once and decode all classes."""
-        prediction = classify(sam, batch.encoded(sam))
+        return self.aim(classify(sam, batch.encoded(sam)), batch)
+
+    def aim(self, prediction: Prediction, batch: Batch) -> Outputs:
+        """Return what a step decoded, as `forward` does, of classes that are decoded already."""
         legend, size = self.legend, prediction.low_res.shape[-1]
-        planes = [legend.planes(*one) for one in zip(batch.masks, batch.names, strict=True)]
+        planes = [true for true, _ in self._truth(batch)]
         images = torch.arange(len(batch)).repeat_interleave(len(legend))
         every = [plane for own in planes for plane in own]
         shares = low_res_masks(every, prediction.frame, size, images=images)
@@ -151,9 +154,8 @@ class SAMed(Values):
         if not self.multilabel:
             return self.cost.of_classes(logits, answer.target)
         # Padding is no place that somebody looked at.
-        whole = [mask.new_ones(mask.shape[-2:], dtype=torch.bool) for mask in batch.masks]
         frame, images = answer.prediction.frame, torch.arange(len(batch))
-        labelled = low_res_masks(whole, frame, logits.shape[-1], images=images)
+        labelled = low_res_masks(batch.labelled, frame, logits.shape[-1], images=images)
         return self.cost.of_labels(logits, answer.target, labelled[:, None].to(logits))
 
     def answer(
@@ -175,15 +177,20 @@ class SAMed(Values):
         """
         prediction = self.answer(sam, batch.encoded(sam))
         rows = [
-            self._scores(prediction[i].logits[0], self.legend.planes(mask, name))
-            for i, (mask, name) in enumerate(zip(batch.masks, batch.names, strict=True))
+            self._scores(prediction[i].logits[0], true, labelled)
+            for i, (true, labelled) in enumerate(self._truth(batch))
         ]
         miou, accuracy = zip(*rows, strict=True)
         return {"miou": torch.stack(miou).cpu(), "accuracy": torch.stack(accuracy).cpu()}
 
-    def _scores(self, logits: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-        true = true.to(logits.device)
-        labelled = self.legend.labelled(true)
+    def _truth(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the planes of each image's classes, and where it is labelled."""
+        for mask, name, seen in zip(batch.masks, batch.names, batch.labelled, strict=True):
+            planes = self.legend.planes(mask, name) & seen
+            yield planes, self.legend.labelled(planes) & seen
+
+    def _scores(self, logits: Tensor, true: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
+        true, labelled = true.to(logits.device), labelled.to(logits.device)
         found = self.legend.decide(logits) & labelled
         both, either = (found & true).sum((1, 2)), (found | true).sum((1, 2))
         right = (found == true).all(dim=0)[labelled].float()

@@ -147,7 +147,7 @@ class Command(LightningCLI):
         given["max_epochs"] = epochs(given["max_epochs"], [one.share for one in stages])[place]
         given["callbacks"] = list(given.get("callbacks") or [])
         if given.get("logger") is None:
-            given["logger"] = _logger(folder, place)
+            given["logger"] = board(folder, place)
         monitor = f"val/{built.module.recipe.monitor}"
         callbacks = [*extra, *self._stopping(monitor), _checkpoint(folder, place, monitor)]
         trainer = self._instantiate_trainer(given, callbacks)
@@ -237,7 +237,8 @@ def _checkpoint(folder: Path, place: int, monitor: str) -> ModelCheckpoint:
         )
 
 
-def _logger(folder: Path, place: int) -> TensorBoardLogger | bool:
+def board(folder: Path, place: int) -> TensorBoardLogger | bool:
+    """Return the logger of a stage for which the config names none."""
     if find_spec("tensorboard") is None:
         return False
     return TensorBoardLogger(folder, name="tensorboard", version=f"stage-{place + 1}")

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from samdomain.door import domain, domains
 from samdomain.errors import InputError, MissingExtraError
@@ -56,13 +59,39 @@ def with_config_paths(words: Sequence[str]) -> list[str]:
     return found
 
 
-def last_config(words: Sequence[str]) -> Path | None:
-    """Return the file of the last config in a command line; None where there is none."""
-    last: Path | None = None
+def configs(words: Sequence[str]) -> list[Path]:
+    """Return the files of the configs in a command line, in their order."""
+    found: list[Path] = []
     for i, word in enumerate(words):
         flag, equals, value = word.partition("=")
         if flag in FLAGS and equals:
-            last = find_config(value)
+            found.append(find_config(value))
         elif i and words[i - 1] in FLAGS:
-            last = find_config(word)
-    return last
+            found.append(find_config(word))
+    return found
+
+
+def last_config(words: Sequence[str]) -> Path | None:
+    """Return the file of the last config in a command line; None where there is none."""
+    return next(reversed(configs(words)), None)
+
+
+def names_task(words: Sequence[str]) -> bool:
+    """Tell whether a command line's model is a class of its own, as a task of torchgeo is.
+
+    Recipes have no `class_path`: their model is ours.
+    """
+    told = any(word == "--model" or word.startswith(_TASK_FLAGS) for word in words)
+    return told or any(_is_task(path) for path in configs(words))
+
+
+_TASK_FLAGS = ("--model=", "--model.class_path")
+
+
+def _is_task(path: Path) -> bool:
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False  # whoever reads it next says what is wrong with it
+    model: Any = values.get("model") if isinstance(values, dict) else None
+    return isinstance(model, str) or (isinstance(model, dict) and "class_path" in model)

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
+
 from samdomain.door import Facts, Report
 from samdomain.training.check import check
 from samdomain.training.command import Command
@@ -43,13 +45,25 @@ def seed_folder(out: Path, seed: int) -> Path:
 
 def out_folder(command: Command, words: Sequence[str]) -> Path:
     """Return the folder that a command writes to: --out, or one of the config's name."""
-    if command.config.out is not None:
-        return Path(command.config.out)
+    recipe = command.config.model.recipe.name if last_config(words) is None else ""
+    return folder_of(command.config, words, recipe)
+
+
+def folder_of(flags: Namespace, words: Sequence[str], otherwise: str) -> Path:
+    """Return the folder that a command with some flags writes to.
+
+    Args:
+        flags: what was read, with `out` and `resume`.
+        words: the command line.
+        otherwise: name of the folder, where the command line has no config.
+    """
+    if flags.out is not None:
+        return Path(flags.out)
     config = last_config(words)
     if config is None:
-        return RUNS / command.config.model.recipe.name
+        return RUNS / otherwise
     if config.name == RUN_CONFIG:
-        return config.parent if command.config.resume else RUNS / config.parent.name
+        return config.parent if flags.resume else RUNS / config.parent.name
     return RUNS / config.stem
 
 
@@ -76,4 +90,5 @@ _KNOWN = (
     ".*`tensorboardX` has been removed.*",  # tensorboard is in the extra
     ".*isinstance.treespec, LeafSpec.. is deprecated.*",  # Lightning's own use of torch
     "Found .* module.* in eval mode",  # norms of what is frozen
+    ".*callbacks used to create the checkpoint need to be provided.*",  # it is only measured
 )

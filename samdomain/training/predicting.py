@@ -72,11 +72,11 @@ def _predict(model: Adapted, folder: Path, paths: Sequence[Path], out: Path) -> 
             logits = model.recipe.answer(model.sam, embedding).logits[0]
         target = (out / path.relative_to(folder)).with_suffix(".png")
         with told_of_disk(out), published(target) as scratch:
-            Image.fromarray(_drawn(legend, logits)).save(scratch)
+            Image.fromarray(drawn(legend, logits)).save(scratch)
     return failed
 
 
-def _drawn(legend: Legend, logits: Tensor) -> NDArray[np.uint8]:
+def drawn(legend: Legend, logits: Tensor) -> NDArray[np.uint8]:
     """Return what a mask file holds: 255 on the thing, or the class of each pixel.
 
     Classes that may overlap give one picture, in which the last that is there wins.

@@ -4,7 +4,7 @@ import pytest
 
 from samdomain.errors import InputError
 from samdomain.training import config_names
-from samdomain.training.config_names import find_config, last_config, with_config_paths
+from samdomain.training.config_names import find_config, last_config, names_task, with_config_paths
 
 
 class Field:
@@ -48,3 +48,22 @@ def test_an_unknown_name_lists_the_known(shipped: Path) -> None:
     """The error names what is shipped."""
     with pytest.raises(InputError, match="pond"):
         find_config("lake")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model: {class_path: some.Task}", True),
+        ("model: some.Task", True),
+        ("model: {recipe: {name: samed}}", False),
+        ("trainer: {max_epochs: 1}", False),
+        ("no mapping", False),
+        ("model: [", False),
+    ],
+)
+def test_a_task_is_told_by_its_class_path(tmp_path: Path, text: str, expected: bool) -> None:
+    """Recipes have none; what cannot be read is left to whoever reads it next."""
+    path = tmp_path / "some.yaml"
+    path.write_text(text)
+    assert names_task(["--config", str(path)]) is expected
+    assert names_task([f"--config={path}", "--model.class_path=some.Task"])

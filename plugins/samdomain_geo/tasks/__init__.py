@@ -1,0 +1,5 @@
+"""Tasks for those who train with torchgeo: its words and batches, our recipes."""
+
+from samdomain_geo.tasks.semantic_segmentation import SamSemanticSegmentation
+
+__all__ = ["SamSemanticSegmentation"]
