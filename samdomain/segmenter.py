@@ -90,5 +90,5 @@ def load_segmenter(adapter: str | Path, base: Sam | None = None) -> tuple[Segmen
         raise InputError(f"{adapter} names no recipe: how it is asked is not known")
     card = loaded.adapter.card
     recipe = read_recipe(card.recipe, card.options)
-    low_high = card.value_range and (card.value_range[0], card.value_range[1])
+    low_high = (card.value_range[0], card.value_range[1]) if card.value_range else None
     return Segmenter(loaded.sam, recipe, card.temperature, low_high).eval(), card

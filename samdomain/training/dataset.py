@@ -76,8 +76,8 @@ def read_item(sample: Sample, view: int = 0) -> Item:
             f"{tuple(masks.shape[-2:])}: samdomain fit --check lists all of these"
         )
     turn = VIEWS[view]
-    views = (turn(one).contiguous() for one in (image, masks))
-    return Item(sample.name, *views, sample.value_range)
+    turned, planes = (turn(one).contiguous() for one in (image, masks))
+    return Item(sample.name, turned, planes, sample.value_range)
 
 
 def collate(items: Sequence[Item]) -> Batch:

@@ -55,7 +55,7 @@ def test_objects_outside_are_left_out(folder: Path) -> None:
 def test_chips_tell_their_scale_and_content(folder: Path) -> None:
     """The adapter's card gets the side; two chips of an image differ."""
     source = Chipped(Folders(), 16)
-    assert source.scale(folder) == Scale(chip=16, values=(0, 255))
+    assert source.scale(folder) == Scale(chip=16, values=(0.0, 255.0))
     digests = [one.image.digest() for one in source.find(folder, "train").samples]
     assert len(set(digests)) == 4
     assert "at row 0, column 16" in str(source.find(folder, "train").samples[1].image)
