@@ -27,10 +27,10 @@ from samdomain_geo.made_scene import make_scene, write_scene
 from samdomain_geo.tasks import SamSemanticSegmentation
 
 # A shorter run for tests: python 07_torchgeo_yaml.py 1
-EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 SIZE, PATCH = (512, 256) if EPOCHS > 1 else (128, 64)
 WEIGHTS = "litemedsam" if EPOCHS > 1 else "tiny"
-TILES = 14 if EPOCHS > 1 else 7
+TILES = 8 if EPOCHS > 1 else 7
 folder = Path(tempfile.mkdtemp(prefix="samdomain-tutorial-"))
 os.chdir(folder)  # torchgeo reads the numbers of Inria's tiles off their path: keep it short
 

@@ -67,7 +67,7 @@ class TaskNetwork(Segmenter):
 
     def scale(self, pixel: float | None = None) -> Scale:
         """Return how much of a scene it saw at a time in training, in pixels of a size."""
-        return Scale(self._side, pixel)
+        return Scale(self._side, pixel, DISPLAY_RANGE)
 
     def _check(self, images: Tensor) -> None:
         (low, high), (least, most) = self.delivered, map(float, images.aminmax())

@@ -167,7 +167,7 @@ def test_a_fit_ends_in_an_adapter(make_task: Make, batch: Any, tmp_path: Path) -
     assert any(name.startswith("val_") and "Accuracy" in name for name in names)
     segmenter, card = load_segmenter(tmp_path / "adapter")
     assert (card.recipe, card.output) == ("samed", "semantic")
-    assert (card.chip_size, card.pixel_size) == (48, 0.3)
+    assert (card.chip_size, card.pixel_size, card.value_range) == (48, 0.3, (0.0, 255.0))
     assert card.classes == ("red", "green", "blue")
     task.eval()
     torch.testing.assert_close(segmenter(batch["image"] * 255), task(batch["image"]))
