@@ -37,6 +37,14 @@ def land(write_scene: Callable[..., Path]) -> Path:
     return write_scene(pixels, nodata=0)
 
 
+def truth() -> np.ndarray:
+    """The classes of its pixels."""
+    classes = np.zeros((192, 256), np.uint8)
+    for (top, left), number in (((20, 20), 1), ((120, 30), 1), ((30, 150), 1), ((110, 150), 2)):
+        classes[top : top + 50, left : left + 70] = number
+    return classes
+
+
 @pytest.fixture
 def labels(tmp_path: Path, pixel_box: Any) -> Path:
     """The polygons of the same, in longitudes and latitudes."""
@@ -76,8 +84,8 @@ def found(land: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert main([*line, "--weights", "tiny", "--size", "64", "--out", "land.yaml"]) == 0
     config = yaml.safe_load(Path("land.yaml").read_text())
     assert config["model"]["recipe"]["options"]["classes"] == list(NAMES)
-    config["trainer"] |= {"max_epochs": 30, "enable_progress_bar": False, "accelerator": "cpu"}
-    config["stopping"]["patience"] = None
+    config["trainer"] |= {"max_epochs": 60, "enable_progress_bar": False, "accelerator": "cpu"}
+    config["stopping"]["patience"], config["data"]["views"] = None, 1
     # On random weights the light decoder learns in seconds what the other takes minutes for.
     config["model"]["recipe"]["preset"] = "pyramid"
     Path("land.yaml").write_text(yaml.safe_dump(config))
@@ -87,13 +95,13 @@ def found(land: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_from_labels_to_maps(found: Path, land: Path) -> None:
-    """Fields are found again, nodata stays nodata, probabilities add up."""
+    """Most pixels have their class, nodata stays nodata, probabilities add up."""
     with rasterio.open(land) as scene, rasterio.open(found / "mask.tif") as mask:
         assert (mask.transform, mask.crs, mask.nodata) == (scene.transform, scene.crs, 255)
         values, valid = mask.read(1), scene.read_masks(1) > 0
         assert mask.colormap(1)[1] != mask.colormap(1)[2]
     assert ((values == 255) == ~valid).all()
-    assert (values[25:65, 25:85] == 1).mean() > 0.7
+    assert (values == truth())[valid].mean() > 0.8
     with rasterio.open(found / "probability.tif") as probability:
         shares = probability.read() * np.array(probability.scales)[:, None, None]
         assert probability.descriptions == NAMES
