@@ -11,6 +11,10 @@ class Doubling(StepwiseEncoder):
         self.linear = nn.Conv2d(1, 1, 1, bias=False)
         nn.init.constant_(self.linear.weight, 2)
 
+    @property
+    def level_channels(self) -> dict[int, int]:
+        return {4: 1}
+
     def steps(self) -> list[Step]:
         return [apply(self.linear), keep(4, lambda x: x), apply(self.linear)]
 
