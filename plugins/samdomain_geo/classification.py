@@ -13,7 +13,7 @@ from samdomain.recipes import Legend
 from samdomain_geo.block_cache import block_cache
 from samdomain_geo.block_store import BlockStore
 from samdomain_geo.class_names import SEPARATOR
-from samdomain_geo.data.labels import BACKGROUND
+from samdomain_geo.colours import BACKGROUND
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.mosaic import write_mosaic
 from samdomain_geo.output import Output, output_folder

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from samdomain.recipes import Legend
-from samdomain_geo.colours import OUTLINE, colour_of
+from samdomain_geo.colours import OUTLINE, colour_of_class
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.raster import Scene
 from samdomain_geo.stretch import Stretch
@@ -88,14 +88,18 @@ def draw_map(
     """
     image, extent = _image(scene, stretch), (0, scene.columns, scene.rows, 0)
     painted = np.full((*classes.shape[1:], 3), 255, np.uint8)
-    for number, _ in enumerate(legend.names):
+    for number, name in enumerate(legend.names):
         there = classes[number] == 1 if legend.overlapping else classes[0] == number
-        painted[there] = colour_of(number)
-    wide = scene.columns >= scene.rows
-    figure = Figure(figsize=(16, 9), dpi=_DPI, layout="constrained")
-    axes = (
-        figure.subplots(2, 1) if wide and scene.columns > 2 * scene.rows else figure.subplots(1, 2)
+        painted[there] = colour_of_class(number, name)
+    # Beside one another, or one below the other where the scene is wide.
+    stacked = scene.columns > 2 * scene.rows
+    inches = LONGER_SIDE / _DPI
+    high = inches * scene.rows / scene.columns * (2 if stacked else 0.5)
+    least = _SHORTEST_SIDE / _DPI
+    figure = Figure(
+        figsize=(inches, min(max(high, least), inches) + 1.0), dpi=_DPI, layout="constrained"
     )
+    axes = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
     axes[0].imshow(image, extent=extent, interpolation="nearest")
     axes[1].imshow(painted, extent=extent, interpolation="nearest")
     for one, title in zip(axes, (scene.name, "classes"), strict=True):
@@ -103,7 +107,7 @@ def draw_map(
         one.set_title(title, loc="left")
     _add_scale_bar(axes[0], scene, ellipsoid)
     patches = [
-        Patch(color=tuple(part / 255 for part in colour_of(number)), label=name)
+        Patch(color=tuple(part / 255 for part in colour_of_class(number, name)), label=name)
         for number, name in enumerate(legend.names)
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=min(8, len(patches)))

@@ -1,6 +1,6 @@
 """Compute the probabilities of classes for the blocks of a scene."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from rasterio.windows import Window
 
 from samdomain_geo.block_store import Arrays
 from samdomain_geo.chips import Blend, Chips
-from samdomain_geo.colours import colour_of
+from samdomain_geo.colours import BACKGROUND, colour_of
 from samdomain_geo.mosaic import Layer
 from samdomain_geo.plan import Block, Manifest
 from samdomain_geo.raster import Scene, open_scene
@@ -22,9 +22,6 @@ LEVELS = 254
 
 NO_DATA = 255
 """Byte of a pixel where the scene has no data."""
-
-Colour = tuple[int, int, int, int]
-"""Red, green, blue and alpha, 0 to 255."""
 
 _NAME = "probability"
 _HALF = LEVELS // 2
@@ -162,18 +159,15 @@ def mask_layer(classes: Sequence[str] = (), *, overlapping: bool = False) -> Lay
         return decided(arrays[_NAME], overlapping=overlapping) if arrays else None
 
     shown = range(2) if overlapping else range(len(classes))
+    # What is none of the classes lets the map below be seen.
+    clear = 0 if overlapping or (classes and classes[0] == BACKGROUND) else None
     return Layer(
         of=of,
         dtype="uint8",
         nodata=NO_DATA,
         bands=tuple(classes) if overlapping else ("class",),
-        colours=colours(shown, clear=0 if overlapping else None) if len(classes) else {},
+        colours={one: (*colour_of(one), 0 if one == clear else 255) for one in shown},
     )
-
-
-def colours(numbers: Iterable[int], clear: int | None = None) -> dict[int, Colour]:
-    """Return the colour of classes by their numbers; one of them may be clear."""
-    return {one: (*colour_of(one), 0 if one == clear else 255) for one in numbers}
 
 
 def _inside(window: Window, outer: Window) -> tuple[slice, slice]:

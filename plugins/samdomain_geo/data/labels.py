@@ -17,13 +17,11 @@ from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from samdomain.errors import InputError
+from samdomain_geo.colours import BACKGROUND
 from samdomain_geo.prompt_file import one_line, reach
 from samdomain_geo.raster import Scene
 
 Unlabelled = Literal["background", "ignore"]
-
-BACKGROUND = "background"
-"""Name of the class of pixels in no polygon, where these mean something."""
 
 IGNORED = 255
 """Class of pixels that nobody labelled."""
