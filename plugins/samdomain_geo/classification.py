@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from rasterio.enums import Resampling
 
 from samdomain.recipes import Legend
@@ -24,6 +23,7 @@ from samdomain_geo.raster import Scene
 from samdomain_geo.record import Stopwatch, write_record
 from samdomain_geo.regions import Scores
 from samdomain_geo.segmentation import BLOCKS, opened_again
+from samdomain_geo.source import open_source
 from samdomain_geo.stretch import Stretch
 from samdomain_geo.tracing import PolygonFile, Traced, Tracing, trace
 from samdomain_geo.vector_file import VectorFormat, format_named
@@ -132,7 +132,7 @@ def _write_rasters(store: BlockStore, output: Output) -> dict[str, float]:
 def _shares(mask: Path, legend: Legend) -> dict[str, float]:
     """Return the share of the valid pixels that each class has."""
     counts = np.zeros((len(legend), 256), np.int64)
-    with rasterio.open(mask) as dataset:
+    with open_source(str(mask)) as dataset:
         for _, window in dataset.block_windows(1):
             for band in range(dataset.count):
                 values = dataset.read(band + 1, window=window)
@@ -169,7 +169,7 @@ def _traced(output: Output, manifest: Manifest) -> Iterator[Traced]:
 
 def _draw(output: Output, scene: Scene, manifest: Manifest) -> None:
     legend = legend_of(manifest)
-    with rasterio.open(output.path(MASK)) as mask:
+    with open_source(str(output.path(MASK))) as mask:
         scale = min(1.0, LONGER_SIDE / max(mask.shape))
         shape = mask.count, *(max(1, round(side * scale)) for side in mask.shape)
         classes = mask.read(out_shape=shape, resampling=Resampling.nearest)

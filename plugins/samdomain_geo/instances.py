@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
 from samdomain_geo.colours import colour_of
-from samdomain_geo.raster import Scene, write_cog
+from samdomain_geo.raster import Scene, created, write_cog
 
 # Painted at a time; a multiple of the tile of the file that it goes into.
 _BLOCK = 2048
@@ -71,7 +70,7 @@ def write_instances(
     # The stable sort keeps the order of ids among equal scores.
     ordered = sorted(shapes, key=lambda shape: shape.score)
     tree = shapely.STRtree([shape.outline for shape in ordered])
-    with rasterio.open(plain, "w", **profile) as target:
+    with created(plain, profile) as target:
         target.update_tags(**{f"SAMDOMAIN_{name.upper()}": tag for name, tag in tags.items()})
         target.set_band_description(1, "object id")
         if dtype in _COLOURED:

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import rasterio
 from numpy.typing import NDArray
 
 from samdomain_geo.block_cache import block_cache
 from samdomain_geo.block_store import BlockStore
 from samdomain_geo.plan import TILE
-from samdomain_geo.raster import write_cog
+from samdomain_geo.raster import created, write_cog
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def write_mosaic(store: BlockStore, layer: Layer, path: Path, tags: Mapping[str,
         "bigtiff": "IF_SAFER",
     }
     with block_cache():
-        with rasterio.open(plain, "w", **profile) as target:
+        with created(plain, profile) as target:
             target.update_tags(**{f"SAMDOMAIN_{name.upper()}": tag for name, tag in tags.items()})
             for band, words in enumerate(layer.bands, start=1):
                 target.set_band_description(band, words)

@@ -1,6 +1,7 @@
 """Read scenes by window, and write rasters beside them."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.windows import Window
 
 from samdomain.errors import InputError, SamDomainError, StoppedError
@@ -225,6 +226,21 @@ def _choose_bands(
 def _probe(scene: Scene) -> None:
     """Read the last pixel, so that a file that was cut off is refused before any work."""
     scene.read(Window(scene.columns - 1, scene.rows - 1, 1, 1))
+
+
+@contextmanager
+def created(path: Path, profile: Mapping[str, Any]) -> Iterator[DatasetWriter]:
+    """Open a raster for writing; that a scene without a place makes one too is no news.
+
+    Args:
+        path: file to write.
+        profile: as `rasterio.open` takes it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        target = rasterio.open(path, "w", **profile)
+    with target:
+        yield target
 
 
 def write_cog(source: Path, target: Path, options: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import rasterio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from samdomain_geo.packed import pack
 from samdomain_geo.plan import Block, Manifest
 from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.regularization import regularized
+from samdomain_geo.source import open_source
 
 CONNECTIVITIES = (4, CORNERS)
 """Neighbours of a pixel that belong to the same region: by edges, or by corners too."""
@@ -104,7 +104,7 @@ class RegionsWork:
         with ExitStack() as stack:
             scene = stack.enter_context(open_scene(manifest.scene.path, (self.band,)))
             finisher = Finisher.of(scene, self.shaping)
-            scores = stack.enter_context(rasterio.open(self.scores.path)) if self.scores else None
+            scores = stack.enter_context(open_source(self.scores.path)) if self.scores else None
             yield _RegionsWorker(self, scene, finisher, scores)
 
 

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from samdomain_geo.data.labels import Labels
+    from samdomain_geo.data.raster_folders import RasterFolders
     from samdomain_geo.data.scene_data_module import SceneDataModule
     from samdomain_geo.data.scene_source import SceneSource
 
-__all__ = ["Labels", "SceneDataModule", "SceneSource"]
+__all__ = ["Labels", "RasterFolders", "SceneDataModule", "SceneSource"]
 
 # Names resolve on first use: Lightning takes seconds to import, and scenes are segmented without.
 _ROOMS = {
     "Labels": "labels",
+    "RasterFolders": "raster_folders",
     "SceneDataModule": "scene_data_module",
     "SceneSource": "scene_source",
 }
