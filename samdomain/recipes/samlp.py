@@ -48,10 +48,10 @@ class SamLP(Values):
       for 4), and a two-channel softmax of [1 - z, z] draws the line at a logit of 0.5, although
       inference draws it at 0. Its optimiser is SGD.
     - "recommended", the defaults: one mask, focal loss beside Dice since objects are small,
-      updates in all of the decoder but in the encoder's last blocks alone, so that a CPU trains
-      it in minutes. Both stages also answer true boxes, which are as good as
-      free once the image is encoded: so the weights keep what they knew of boxes, the only prompt
-      that some of them know. The refinement asks with a box around each part.
+      updates in all of the decoder but in the encoder's last block alone, so that a CPU can
+      train it. Both stages also answer true boxes, which are as good as free once the image is
+      encoded: so the weights keep what they knew of boxes, the only prompt that some of them
+      know. The refinement asks with a box around each part.
 
     Attributes:
         tuning: what trains in stage 1.
