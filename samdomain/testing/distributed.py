@@ -10,9 +10,10 @@ from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
+from samdomain.classes import ClassHead, classify
 from samdomain.injection import injections
-from samdomain.sam import Sam
-from samdomain.testing.injections import logits
+from samdomain.sam import Sam, encode
+from samdomain.testing.injections import logits, made_image
 
 
 class _Forward(nn.Module):
@@ -23,7 +24,12 @@ class _Forward(nn.Module):
         self.sam = sam
 
     def forward(self) -> Tensor:
-        return logits(self.sam)
+        answer = logits(self.sam).flatten()
+        if not isinstance(self.sam.mask_decoder, ClassHead):
+            return answer
+        # Classes have parameters that no prompt reaches.
+        classes = classify(self.sam, encode(self.sam, made_image(self.sam)))
+        return torch.cat([answer, classes.low_res.flatten()])
 
 
 def check_distributed(*sams: Sam, processes: int = 2) -> None:

@@ -66,12 +66,17 @@ def check_injection(
 
 def logits(sam: Sam) -> Tensor:
     """Return a model's low-resolution logits (1, 1, s, s) for a box on a made image."""
+    embedding = encode(sam, made_image(sam))
+    return decode(sam, embedding, Prompts(boxes=torch.tensor([[4.0, 4, 40, 30]]))).low_res
+
+
+def made_image(sam: Sam) -> Tensor:
+    """Return an image (C, 48, 64) of values 0 to 255 with a model's bands, always the same."""
     generator = torch.Generator().manual_seed(0)
     bands = sam.spec.input_channels
     # The first three are the same however many bands there are.
     pixels = torch.cat([torch.rand((1, 48, 64), generator=generator) for _ in range(bands)]) * 255
-    embedding = encode(sam, pixels.to(next(sam.parameters()).device))
-    return decode(sam, embedding, Prompts(boxes=torch.tensor([[4.0, 4, 40, 30]]))).low_res
+    return pixels.to(next(sam.parameters()).device)
 
 
 def move_trained(sam: Model, scale: float = 0.1, *, seed: int = 1) -> Model:

@@ -7,6 +7,7 @@ import pytest
 from samdomain.adapters import AdaptFormer, HighFrequencyPrompt, Houlsby, MedicalAdapter
 from samdomain.bands import Bands
 from samdomain.catalogue import INJECTIONS, injection_class
+from samdomain.classes import ClassTokens, PyramidClasses
 from samdomain.injection import Injection
 from samdomain.lora import ConvLoRA, LoRA
 from samdomain.lora.peft_tuner import PeftTuner
@@ -29,6 +30,8 @@ ONE_OF_EACH: tuple[Injection, ...] = (
     PromptMap(4),
     Spectral(),
     Bands(5),
+    ClassTokens(2),
+    PyramidClasses(2),
     PeftTuner({"peft_type": "LOHA", "target_modules": ["qkv"], "r": 2}),
 )
 
