@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -49,23 +50,45 @@ class ClassNetwork:
         return found[..., :rows, :columns].numpy()
 
 
-def load_network(
-    adapter: str, weights: str | None, precision: Precision, side: int
-) -> ClassNetwork:
-    """Load an adapter as a network that infers fast; see `load_segmenter`."""
-    segmenter, _ = load_segmenter(adapter, _base(adapter, weights))
-    sam = segmenter.sam
-    if not isinstance(sam, Sam):
-        raise TypeError("an adapter was loaded onto something that is no Sam")
-    fast = accelerate(sam, precision)
-    asked = Segmenter(fast, segmenter.recipe, segmenter.temperature, DISPLAY_RANGE)
-    return ClassNetwork(asked.eval(), side)
+@dataclass(frozen=True)
+class NetworkSource:
+    """Load an adapter as a network that infers fast, once where it is and wherever it is sent.
 
+    Attributes:
+        adapter: folder of the adapter.
+        weights: base, as `load_sam` knows it; None for the adapter's own.
+        precision: see `samdomain.accelerate`.
+        side: side of a chip in pixels.
+    """
 
-def _base(adapter: str, weights: str | None) -> Sam | None:
-    if weights is None:
-        return None
-    return load_sam(weights, input_size=read_adapter(find_adapter(adapter)).spec.input_size)
+    adapter: str
+    weights: str | None
+    precision: Precision
+    side: int
+
+    def __call__(self) -> ClassNetwork:
+        """Return the network; loaded at the first call."""
+        return self._network
+
+    @cached_property
+    def _network(self) -> ClassNetwork:
+        segmenter, _ = load_segmenter(self.adapter, self._base())
+        sam = segmenter.sam
+        if not isinstance(sam, Sam):
+            raise TypeError("an adapter was loaded onto something that is no Sam")
+        fast = accelerate(sam, self.precision)
+        asked = Segmenter(fast, segmenter.recipe, segmenter.temperature, DISPLAY_RANGE)
+        return ClassNetwork(asked.eval(), self.side)
+
+    def _base(self) -> Sam | None:
+        if self.weights is None:
+            return None
+        size = read_adapter(find_adapter(self.adapter)).spec.input_size
+        return load_sam(self.weights, input_size=size)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the network behind: each process loads its own."""
+        return {name: value for name, value in vars(self).items() if name != "_network"}
 
 
 def chips_for(card: AdapterCard, input_size: int, pixel: float | None) -> Chips:

@@ -9,20 +9,19 @@ import numpy as np
 from rasterio.enums import Resampling
 
 from samdomain.recipes import Legend
-from samdomain_geo.block_cache import block_cache
 from samdomain_geo.block_store import BlockStore
 from samdomain_geo.class_names import SEPARATOR
 from samdomain_geo.colours import BACKGROUND
 from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.finishing import finishing, opened_again, origin_tags
 from samdomain_geo.mosaic import write_mosaic
-from samdomain_geo.output import Output, output_folder
+from samdomain_geo.output import Output
 from samdomain_geo.plan import Manifest
 from samdomain_geo.preview import LONGER_SIDE, draw_map
 from samdomain_geo.probability import NO_DATA, mask_layer, probability_layer
 from samdomain_geo.raster import Scene
 from samdomain_geo.record import Stopwatch, write_record
 from samdomain_geo.regions import Scores
-from samdomain_geo.segmentation import BLOCKS, opened_again
 from samdomain_geo.source import open_source
 from samdomain_geo.stretch import Stretch
 from samdomain_geo.tracing import PolygonFile, Traced, Tracing, trace
@@ -77,32 +76,24 @@ def finish_classification(
     """
     manifest, folder = store.manifest, store.folder.parent
     vector, clock = format_named(manifest.parameters["format"]), Stopwatch()
-    scratch = store.folder.parent / BLOCKS / "finish"
-    with store.alone():
-        with (
-            block_cache(),
-            opened_again(manifest) as scene,
-            output_folder(folder, results(vector), overwrite=True, scratch=scratch) as output,
-            store.kept(),
-        ):
-            shares = _write_rasters(store, output)
-            polygons = _write_polygons(output, vector, manifest)
-            _draw(output, scene, manifest)
-            clock.lap("finish")
-            record = {
-                "inputs": {"scene": manifest.scene.record()},
-                **{name: manifest.inputs[name] for name in ("weights", "adapter", "engine")},
-                "classes": manifest.inputs["legend"]["names"],
-                "parameters": manifest.parameters,
-                "threads": manifest.threads,
-                **manifest.measured,
-                "counts": {"polygons": polygons},
-                "shares": shares,
-                "files": results(vector),
-                "seconds": {**(seconds or {}), **clock.seconds},
-            }
-            write_record(output.path("run.json"), manifest, record)
-        store.remove()
+    with finishing(store, folder, results(vector)) as output, opened_again(manifest) as scene:
+        shares = _write_rasters(store, output, origin_tags(manifest, scene))
+        polygons = _write_polygons(output, vector, manifest)
+        _draw(output, scene, manifest)
+        clock.lap("finish")
+        record = {
+            "inputs": {"scene": manifest.scene.record()},
+            **{name: manifest.inputs[name] for name in ("weights", "adapter", "engine")},
+            "classes": manifest.inputs["legend"]["names"],
+            "parameters": manifest.parameters,
+            "threads": manifest.threads,
+            **manifest.measured,
+            "counts": {"polygons": polygons},
+            "shares": shares,
+            "files": results(vector),
+            "seconds": {**(seconds or {}), **clock.seconds},
+        }
+        write_record(output.path("run.json"), manifest, record)
     return Classification(folder, record, results(vector))
 
 
@@ -112,19 +103,13 @@ def legend_of(manifest: Manifest) -> Legend:
     return Legend(tuple(given["names"]), given["overlapping"])
 
 
-def _write_rasters(store: BlockStore, output: Output) -> dict[str, float]:
-    legend, manifest = legend_of(store.manifest), store.manifest
-    tags = {
-        "scene": Path(manifest.scene.path).name,
-        "scene_sha256": manifest.scene.sha256,
-        "weights": manifest.inputs["weights"]["name"],
-        "weights_sha256": manifest.inputs["weights"]["sha256"],
-    }
+def _write_rasters(store: BlockStore, output: Output, tags: Mapping[str, str]) -> dict[str, float]:
+    legend = legend_of(store.manifest)
     names = ("", *legend.names) if legend.overlapping else legend.names
     told = {"classes": SEPARATOR.join(one.replace(SEPARATOR, ",") for one in names)}
     single = len(legend) == 1 or not legend.overlapping
     mask = mask_layer(legend.names, overlapping=legend.overlapping)
-    write_mosaic(store, mask, output.path(MASK), tags | (told if single else {}))
+    write_mosaic(store, mask, output.path(MASK), {**tags, **(told if single else {})})
     write_mosaic(store, probability_layer(legend.names), output.path(PROBABILITY), tags)
     return _shares(output.path(MASK), legend)
 

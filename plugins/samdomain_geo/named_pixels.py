@@ -1,7 +1,6 @@
 """Name every pixel of a scene by an adapter that needs no prompts."""
 
 from dataclasses import asdict, replace
-from functools import partial
 
 from samdomain.adapter_file import Adapter, read_adapter
 from samdomain.adapter_file.shipped import find_adapter
@@ -9,7 +8,7 @@ from samdomain.door import Facts
 from samdomain.errors import InputError
 from samdomain.recipes import Legend, read_recipe
 from samdomain_geo.block_cache import block_cache
-from samdomain_geo.class_network import chips_for, load_network
+from samdomain_geo.class_network import NetworkSource, chips_for
 from samdomain_geo.classification import Classification, finish_classification, results
 from samdomain_geo.conduct import Conduct
 from samdomain_geo.data.scene_chip import FILL
@@ -51,7 +50,7 @@ def name_pixels(
         chips = chips_for(adapter.card, adapter.spec.input_size, pixel)
         stretch = parse_stretch(given.flags["stretch"])(scene)
         folder, precision = str(find_adapter(str(given.adapter))), given.flags["precision"]
-        load = partial(load_network, folder, given.weights, precision, chips.size)
+        load = NetworkSource(folder, given.weights, precision, chips.size)
         # Loaded once here, so that a model that is not there stops the run before it begins.
         sam = load().segmenter.sam
         work = ProbabilityWork(load, bands, stretch, (FILL,) * channels, chips, nodata)

@@ -40,7 +40,7 @@ class ProbabilityWork:
     """Work that blends the probabilities of classes over overlapping chips.
 
     Attributes:
-        load: loads the network; travels by name, as a function of a module or a partial of one.
+        load: loads the network; it is sent to other processes, so it can be pickled.
         bands: one-based bands that the network takes; None for the scene's own choice.
         stretch: the scene's radiometric stretch.
         fill: stretched value that stands for nodata, one a band.

@@ -1,27 +1,25 @@
 """Make the files of `samdomain segment` out of what its blocks hold."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 
-from samdomain_geo.block_cache import block_cache
 from samdomain_geo.block_store import BlockStore
 from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.finishing import finishing, opened_again, origin_tags
 from samdomain_geo.identity import Identity
 from samdomain_geo.instances import write_instances
-from samdomain_geo.nodata import parse_nodata
 from samdomain_geo.objects import SceneObjects, Shaping, collect_objects
-from samdomain_geo.output import Output, output_folder
+from samdomain_geo.output import Output
 from samdomain_geo.placement import place_prompts
 from samdomain_geo.plan import Manifest
 from samdomain_geo.preview import draw_preview
 from samdomain_geo.prompt_file import PromptFile
 from samdomain_geo.prompted_work import read_found
-from samdomain_geo.raster import Scene, open_scene, parse_bands
+from samdomain_geo.raster import Scene
 from samdomain_geo.record import Stopwatch, write_record
 from samdomain_geo.stretch import Stretch
 from samdomain_geo.vector_file import VectorFormat, format_named, write_polygons
@@ -81,45 +79,23 @@ def finish_segmentation(
     vector = format_named(given["format"])
     shaping = Shaping(given["min_area"], given["simplify"], given["regularize"])
     asked = PromptFile(Path(manifest.inputs["prompts"]["path"]), given["layer"], given["where"])
-    scratch = store.folder / "finish"
-    # The blocks are removed while others are kept out: they could find half of them.
-    with store.alone():
-        with (
-            block_cache(),
-            opened_again(manifest) as scene,
-            output_folder(folder, results(vector), overwrite=True, scratch=scratch) as output,
-            store.kept(),
-        ):
-            prompts = place_prompts(asked.read(scene), scene)
-            ellipsoid = Ellipsoid.of(scene.crs)
-            objects = collect_objects(read_found(store), prompts, scene, ellipsoid, shaping)
-            _write(output, vector, scene, ellipsoid, objects, manifest)
-            clock.lap("finish")
-            record = _describe(manifest) | {
-                "counts": {
-                    **objects.counts(),
-                    "outside": prompts.outside,
-                    "windows": manifest.measured["windows"],
-                },
-                "files": results(vector),
-                "seconds": {**(seconds or {}), **clock.seconds},
-            }
-            write_record(output.path("run.json"), manifest, record)
-        store.remove()
+    with finishing(store, folder, results(vector)) as output, opened_again(manifest) as scene:
+        prompts = place_prompts(asked.read(scene), scene)
+        ellipsoid = Ellipsoid.of(scene.crs)
+        objects = collect_objects(read_found(store), prompts, scene, ellipsoid, shaping)
+        _write(output, vector, scene, ellipsoid, objects, manifest)
+        clock.lap("finish")
+        record = _describe(manifest) | {
+            "counts": {
+                **objects.counts(),
+                "outside": prompts.outside,
+                "windows": manifest.measured["windows"],
+            },
+            "files": results(vector),
+            "seconds": {**(seconds or {}), **clock.seconds},
+        }
+        write_record(output.path("run.json"), manifest, record)
     return Segmentation(folder, objects.table, record, results(vector))
-
-
-@contextmanager
-def opened_again(manifest: Manifest) -> Iterator[Scene]:
-    """Open the scene of a run as the run did.
-
-    Raises:
-        InputError: it is no longer there.
-    """
-    given = manifest.parameters
-    bands, nodata = parse_bands(given["bands"]), parse_nodata(given["nodata"])
-    with open_scene(manifest.scene.path, bands, nodata) as scene:
-        yield scene
 
 
 def _describe(manifest: Manifest) -> dict[str, Any]:
@@ -142,13 +118,9 @@ def _write(
     objects: SceneObjects,
     manifest: Manifest,
 ) -> None:
-    tags = {
-        "scene": scene.name,
-        "scene_sha256": manifest.scene.sha256,
-        "weights": manifest.inputs["weights"]["name"],
-        "weights_sha256": manifest.inputs["weights"]["sha256"],
-    }
-    write_instances(objects.shapes, scene, output.path("instances.tif"), tags)
+    write_instances(
+        objects.shapes, scene, output.path("instances.tif"), origin_tags(manifest, scene)
+    )
     write_polygons(objects.table, output.path(vector.file_name), manifest.when)
     stretch = Stretch(**manifest.measured["stretch"])
     outlines = [shape.outline for shape in objects.shapes]

@@ -163,12 +163,18 @@ def _read(kind: type[Read], values: object) -> Read:
     return kind(**given)
 
 
+# The first files of schema 1 have no such fields; their defaults say what was so then.
+_LATER = frozenset({"chip_size", "value_range", "temperature"})
+
+
 def _read_card(values: Mapping[str, Any]) -> AdapterCard:
-    card: dict[str, Any] = {one.name: values[one.name] for one in fields(AdapterCard)}
+    names = [one.name for one in fields(AdapterCard)]
+    card: dict[str, Any] = {n: values[n] for n in names if n in values or n not in _LATER}
     card["data"] = tuple(_read(DataSource, one) for one in card["data"])
     check_values(AdapterCard, {name: one for name, one in card.items() if name != "data"})
     card["classes"] = tuple(card["classes"])
-    card["value_range"] = card["value_range"] and tuple(card["value_range"])
+    if card.get("value_range"):
+        card["value_range"] = tuple(card["value_range"])
     return AdapterCard(**card)
 
 

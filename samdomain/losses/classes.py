@@ -62,8 +62,8 @@ def label_loss(
     return reduce(_weighted(cost, weights).sum(_PIXELS) / _safe(cells.sum(_PIXELS)), reduction)
 
 
-class ClassLoss(nn.Module):
-    """Hold the settings of `class_loss`."""
+class _WeightedLoss(nn.Module):
+    """Hold a weight a channel, and how losses of images are put together."""
 
     weights: Tensor | None
 
@@ -73,6 +73,10 @@ class ClassLoss(nn.Module):
         super().__init__()
         self.register_buffer("weights", weights)
         self.reduction: Reduction = reduction
+
+
+class ClassLoss(_WeightedLoss):
+    """Hold the settings of `class_loss`."""
 
     def forward(
         self, logits: Float[Tensor, "n k h w"], shares: Float[Tensor, "n k h w"]
@@ -81,17 +85,8 @@ class ClassLoss(nn.Module):
         return class_loss(logits, shares, self.weights, reduction=self.reduction)
 
 
-class LabelLoss(nn.Module):
+class LabelLoss(_WeightedLoss):
     """Hold the settings of `label_loss`."""
-
-    weights: Tensor | None
-
-    def __init__(
-        self, weights: Float[Tensor, " k"] | None = None, reduction: Reduction = "mean"
-    ) -> None:
-        super().__init__()
-        self.register_buffer("weights", weights)
-        self.reduction: Reduction = reduction
 
     def forward(
         self,

@@ -215,13 +215,18 @@ class Adaptation(LightningModule):
         return {name: float(values.mean()) for name, values in joined.items() if len(values)}
 
     def _check_values(self, batch: Batch) -> None:
-        if self.sam.spec.scaling != "none":
-            return
+        """Refuse values that the model was not made for: they would train, and mean nothing."""
+        spec, highest = self.sam.spec, _EIGHT_BITS
+        if spec.scaling != "none":
+            if batch.value_range is None:  # each image is scaled by its own values
+                return
+            highest = batch.value_range[1]
         for name, image in zip(batch.names, batch.images, strict=True):
-            if float(image.max()) > _EIGHT_BITS:
+            if float(image.max()) > highest:
                 raise InputError(
-                    f"image {name!r} has values up to {float(image.max()):g}, but "
-                    f"{self.sam.spec.name!r} takes 0 to 255: convert the images to eight bits"
+                    f"image {name!r} has values up to {float(image.max()):g}, but {spec.name!r} "
+                    f"takes 0 to {highest:g} here: convert the images to eight bits, or give "
+                    "chips their range of values"
                 )
 
     def _check_keys(self, state: Mapping[str, Tensor]) -> None:

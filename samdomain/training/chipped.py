@@ -11,7 +11,6 @@ from samdomain.errors import InputError
 from samdomain.training.sample import Found, Image, Masks, Sample, Scale, Source, Split
 
 EIGHT_BITS = (0.0, 255.0)
-"""Range of the values of all chips: their own would jump from one chip to the next."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,8 @@ class Chipped(Source):
         source: where images and masks come from.
         size: side of a chip in pixels.
         overlap: pixels that neighbouring chips share at least.
+        values: lowest and highest value of a pixel in the images: a range of its own each would
+            make the same thing bright in one chip and dark in the next.
 
     Raises:
         InputError: chips have no size, or overlap wholly.
@@ -34,6 +35,7 @@ class Chipped(Source):
     source: Source
     size: int = 512
     overlap: int = 0
+    values: tuple[float, float] = EIGHT_BITS
 
     def __post_init__(self) -> None:
         """Refuse chips that cover nothing new."""
@@ -46,7 +48,7 @@ class Chipped(Source):
     def scale(self, folder: Path) -> Scale:
         """Return the scale of the images, seen through chips."""
         scale = self.source.scale(folder)
-        return replace(scale, chip=self.size, values=scale.values or EIGHT_BITS)
+        return replace(scale, chip=self.size, values=scale.values or self.values)
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find the chips of a split; see `Source.find`."""
@@ -63,7 +65,7 @@ class Chipped(Source):
                     Chip(sample.image, place),
                     ChipMasks(sample.masks, place),
                     sample.weight,
-                    sample.value_range or EIGHT_BITS,
+                    sample.value_range or self.values,
                 )
 
     def _starts(self, length: int) -> list[int]:

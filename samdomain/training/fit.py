@@ -27,7 +27,8 @@ def fit(words: Sequence[str]) -> Report:
     command = Command("fit", words)
     with quiet_warnings():
         if command.config.check:
-            return check(command.build(command.seeds()[0]).data)
+            built = command.build(command.seeds()[0])
+            return check(built.data, built.module.recipe.legend)
         seeds, out = command.seeds(), out_folder(command, words)
         folders = {seed: seed_folder(out, seed) if len(seeds) > 1 else out for seed in seeds}
         runs = {seed: Run(command, seed, RunFolder(path))() for seed, path in folders.items()}

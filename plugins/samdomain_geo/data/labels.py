@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyogrio
 import shapely
 from affine import Affine
@@ -194,9 +195,9 @@ class PlacedLabels:
         )
 
 
-def _named(value: object) -> str:
+def _named(value: Any) -> str:
     """Return a value of a column as the name of a class."""
-    if value is None or value != value:  # noqa: PLR0124 - NaN
+    if pd.isna(value):
         raise InputError("rows have no class: fill them in, or leave them out with where")
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))

@@ -1,18 +1,18 @@
 """A part of a scene as a sample of training: its pixels, and the class of each."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
 
 import numpy as np
 import torch
+from affine import Affine
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from rasterio.windows import Window
 from torch import Tensor
 
 from samdomain_geo.data.labels import IGNORED, PlacedLabels
-from samdomain_geo.raster import Scene, open_scene
+from samdomain_geo.raster import open_scene
 from samdomain_geo.stretch import Stretch
 
 FILL = 127.5
@@ -28,18 +28,23 @@ class SeenScene:
         bands: one-based bands that are read; None for the scene's own choice.
         nodata: value that is nodata in place of the scene's own.
         stretch: radiometric stretch of the whole scene.
+        transform: from pixels (column, row) to the scene's CRS.
+        changed: when the file was last written, in nanoseconds; 0 of what is no file.
     """
 
     path: str
     bands: tuple[int, ...] | None
     nodata: float | None
     stretch: Stretch
+    transform: Affine
+    changed: int
 
-    @contextmanager
-    def opened(self) -> Iterator[Scene]:
-        """Open the raster."""
-        with open_scene(self.path, self.bands, self.nodata) as scene:
-            yield scene
+
+# A sample asks for its image and then for its masks, which both want the pixels.
+@lru_cache(maxsize=1)
+def _pixels(scene: SeenScene, window: Window) -> tuple[NDArray[np.number], NDArray[np.bool_]]:
+    with open_scene(scene.path, scene.bands, scene.nodata) as opened:
+        return opened.read(window)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +61,12 @@ class SceneChip:
 
     def read(self) -> Float[Tensor, "b h w"]:
         """Return pixels (bands, rows, columns), 0 to 255; nodata is 127.5."""
-        with self.scene.opened() as opened:
-            raw, valid = opened.read(self.window)
+        raw, valid = _pixels(self.scene, self.window)
         return torch.from_numpy(np.where(valid, self.scene.stretch(raw), np.float32(FILL)))
 
     def digest(self) -> str:
         """Return the place in the file, and which version of the file it is."""
-        changed = Path(self.scene.path).stat().st_mtime_ns if Path(self.scene.path).exists() else 0
-        return f"{self.scene.path} {changed} {self.window}"
+        return f"{self.scene.path} {self.scene.changed} {self.window}"
 
     def __str__(self) -> str:
         place = f"row {round(self.window.row_off)}, column {round(self.window.col_off)}"
@@ -86,8 +89,7 @@ class SceneClasses:
 
     def read(self) -> Int[Tensor, "h w"]:
         """Return the classes; 255 on nodata, outside the split, and where nobody labelled."""
-        with self.chip.scene.opened() as opened:
-            _, valid = opened.read(self.chip.window)
+        _, valid = _pixels(self.chip.scene, self.chip.window)
         classes = np.where(valid & self.inside(), self.labels.burn(self.chip.window), IGNORED)
         return torch.from_numpy(classes.astype(np.int64))
 

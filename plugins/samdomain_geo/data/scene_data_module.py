@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
+from rasterio import windows
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -15,7 +16,6 @@ from samdomain.training.sample import Sample, Split
 from samdomain_geo.data.labels import Unlabelled
 from samdomain_geo.data.scene_chip import SceneChip
 from samdomain_geo.data.scene_source import BLOCKS, SceneSource
-from samdomain_geo.raster import open_scene
 
 Item = dict[str, Any]
 
@@ -139,9 +139,8 @@ def _place(sample: Sample) -> dict[str, Tensor]:
     chip = sample.image
     if not isinstance(chip, SceneChip):
         raise TypeError(f"{sample.name} is no chip of a scene")
-    with open_scene(chip.scene.path, chip.scene.bands) as scene:
-        transform = scene.dataset.window_transform(chip.window)
-        bounds = scene.dataset.window_bounds(chip.window)
+    transform = windows.transform(chip.window, chip.scene.transform)
+    bounds = windows.bounds(chip.window, chip.scene.transform)
     return {"bounds": torch.tensor(bounds), "transform": torch.tensor(transform[:6])}
 
 

@@ -112,7 +112,20 @@ class SceneSource(Source):
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find the chips of a split; see `Source.find`."""
-        return Found(_share_out(self, Path(folder))[split])
+        folder = Path(folder)
+        changed = tuple(_changed(path) for path in self._files(folder))
+        return Found(_share_out(self, folder, changed)[split])
+
+    def _files(self, folder: Path) -> Iterator[Path]:
+        yield from (folder / scene for scene in self.scenes)
+        yield folder / self.labels
+        if self.split != BLOCKS:
+            yield folder / self.split
+
+
+def _changed(path: Path) -> int:
+    """Return when a file changed; 0 of what is no file on this machine, as a URL."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +138,11 @@ class _Cell:
 
 
 @lru_cache(maxsize=4)
-def _share_out(source: SceneSource, folder: Path) -> Mapping[Split, tuple[Sample, ...]]:
+def _share_out(
+    source: SceneSource,
+    folder: Path,
+    changed: tuple[int, ...],  # noqa: ARG001 - edited files are shared out anew
+) -> Mapping[Split, tuple[Sample, ...]]:
     if source.split == BLOCKS:
         cells = [one for i in range(len(source.scenes)) for one in _cells(source, folder, i, None)]
         sharing = BlockSplit(source.val, source.test, source.seed)
@@ -151,14 +168,16 @@ def _cells(source: SceneSource, folder: Path, number: int, split: Split | None) 
     path = str(folder / source.scenes[number])
     bands, nodata = parse_bands(source.bands), parse_nodata(source.nodata)
     classes = source.named(folder)
+    count = len(classes.names())
     with open_scene(path, bands, nodata) as scene:
-        seen = SeenScene(path, bands, nodata, parse_stretch(source.stretch)(scene))
+        stretch = parse_stretch(source.stretch)(scene)
+        seen = SeenScene(path, bands, nodata, stretch, scene.transform, _changed(Path(path)))
         labels, areas = classes.over(scene), _areas(source, folder, scene, split)
         for window in _windows(source, scene, overlapping=split == "train"):
             chip = SceneChip(seen, window)
             masks = SceneClasses(chip, labels, areas)
             burnt = np.where(masks.inside(), labels.burn(window), IGNORED)
-            pixels = np.bincount(burnt.ravel(), minlength=IGNORED + 1)[: len(classes.names())]
+            pixels = np.bincount(burnt.ravel(), minlength=IGNORED + 1)[:count]
             if not pixels.any() or not _has_data(scene, window):
                 continue
             name = f"{scene.name}@{round(window.row_off)},{round(window.col_off)}"

@@ -81,6 +81,11 @@ def init(  # noqa: PLR0913 - a verb's parameters are its flags
         raise InputError(f"{out} exists: give another --out, or --overwrite")
     described = Labels(Path(labels), class_column, tuple(classes), unlabelled)
     with open_scene(scene, parse_bands(bands)) as opened:
+        if len(opened.bands) < _RGB:
+            raise InputError(
+                f"--bands names {len(opened.bands)}, but a model takes {_RGB} or more: name one "
+                f"several times, as {','.join([str(opened.bands[0])] * _RGB)}"
+            )
         found = _look(opened, described)
     source = SceneSource(
         (str(Path(scene).resolve()),),

@@ -13,9 +13,9 @@ from samdomain.errors import InputError
 from samdomain_geo.block_store import BlockStore
 from samdomain_geo.conduct import Conduct, Place
 from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.finishing import finishing
 from samdomain_geo.identity import Identity
 from samdomain_geo.objects import Shaping
-from samdomain_geo.output import output_folder
 from samdomain_geo.plan import Grid, Manifest, Tiling, now, software
 from samdomain_geo.raster import Scene, open_scene
 from samdomain_geo.record import Stopwatch
@@ -157,15 +157,8 @@ def finish_polygonize(store: BlockStore) -> Polygons:
     """
     out = store.folder.with_name(store.folder.name.removesuffix(_BLOCKS))
     names = (out.with_suffix(".qml").name, out.name)
-    scratch = store.folder / "finish"
-    # The folder is removed while others are kept out: they could find half of it.
-    with store.alone():
-        with (
-            output_folder(out.parent, names, overwrite=True, scratch=scratch) as output,
-            store.kept(),
-        ):
-            result = _write(store, output.scratch, out.name)
-        store.remove()
+    with finishing(store, out.parent, names) as output:
+        result = _write(store, output.scratch, out.name)
     return replace(result, path=out)
 
 

@@ -132,8 +132,16 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     conduct = Conduct(workers, scheduler, threads, part, resume, dry_run, overwrite)
     given = Given(str(scene), Path(out), weights, adapter, format_named(format), parameters)
     if prompts is None:
+        _refuse_without_prompts(layer=layer, where=where, object_size=object_size)
         return name_pixels(given, Tiling(block or 2048), conduct, clock)
     return _outline(given, Path(prompts), Tiling(block or 512), conduct, clock)
+
+
+def _refuse_without_prompts(**flags: object) -> None:
+    """Refuse flags that say something of prompts where there are none."""
+    if named := [name for name, value in flags.items() if value is not None]:
+        flag = named[0].replace("_", "-")
+        raise InputError(f"--{flag} is about prompts, but --prompts is not given: leave one out")
 
 
 def _outline(

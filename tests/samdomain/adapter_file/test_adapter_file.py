@@ -68,6 +68,17 @@ def test_an_adapter_comes_back_as_it_was(
     assert loaded.adapter.card == CARD
 
 
+def test_the_first_files_are_read(tmp_path: Path, trained: Callable[..., Sam]) -> None:
+    """What they do not say is as it was then."""
+    save_adapter(trained(LoRA()), tmp_path / "a", CARD)
+    path = tmp_path / "a/samdomain.json"
+    values = json.loads(path.read_text())
+    for name in ("chip_size", "value_range", "temperature"):
+        del values[name]
+    path.write_text(json.dumps(values))
+    assert read_adapter(tmp_path / "a").card == CARD
+
+
 def test_parts_of_the_base_that_trained_are_kept(tmp_path: Path) -> None:
     """A tuned decoder stands in the file without any injection."""
     sam = load_sam("tiny")

@@ -7,8 +7,11 @@ import pytest
 from PIL import Image
 
 from samdomain.cli import main
+from samdomain.recipes import Legend
 from samdomain.training.check import check
 from samdomain.training.data import Samples
+from samdomain.training.folders import Folders
+from samdomain.training.objects import Classes
 
 
 def test_good_data_is_fit_to_train_on(squares: Path) -> None:
@@ -59,3 +62,18 @@ def test_validation_from_training_is_checked_too(pairs: Callable[[str, range], P
     found = check(Samples(folder))
     assert found["images"] == {"train": 4, "val": 1}
     assert found.exit_code == 2
+
+
+def test_maps_are_held_against_the_classes(squares: Path) -> None:
+    """A value that is no class is fatal; a map without labels is told of."""
+    train = squares / "train"
+    for path in squares.rglob("masks/*.png"):
+        Image.new("L", (32, 32), 1).save(path)
+    Image.new("L", (32, 32), 7).save(train / "masks/0.png")
+    Image.new("L", (32, 32), 255).save(train / "masks/1.png")
+    data = Samples(squares, Folders(objects=Classes()))
+    found = check(data, Legend(("ground", "roof")))
+    assert [one.split(":")[0] for one in found["not of the classes"]] == ["train 0"]
+    assert found["nothing labelled"] == ["train 1"]
+    assert found.exit_code == 2
+    assert len(check(data)["not of the classes"]) == 10  # a recipe without classes takes none

@@ -61,6 +61,13 @@ def test_chips_tell_their_scale_and_content(folder: Path) -> None:
     assert "at row 0, column 16" in str(source.find(folder, "train").samples[1].image)
 
 
+def test_chips_take_the_range_of_their_images(folder: Path) -> None:
+    """All have the one that is given."""
+    source = Chipped(Folders(), 16, values=(0.0, 10_000.0))
+    assert source.scale(folder).values == (0.0, 10_000.0)
+    assert {one.value_range for one in source.find(folder, "train").samples} == {(0.0, 10_000.0)}
+
+
 def test_chips_that_cover_nothing_new_are_refused() -> None:
     """The message says what is allowed."""
     with pytest.raises(InputError, match="give 0 to 15"):

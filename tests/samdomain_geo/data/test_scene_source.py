@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from samdomain.errors import InputError
+from samdomain.recipes import Legend
 from samdomain.training.check import check
 from samdomain.training.dataset import read_item
 from samdomain_geo.data import SceneSource
@@ -123,7 +124,7 @@ def test_many_bands_and_types(write_scene: Callable[..., Path], write_labels, tm
 
 def test_bad_data_is_found_before_training(source: SceneSource, tmp_path: Path) -> None:
     """`fit --check` reads every chip; nothing is in two splits."""
-    findings = check(Samples(tmp_path, source))
+    findings = check(Samples(tmp_path, source), Legend(source.named(tmp_path).names()))
     assert findings["verdict"] == "fit to train on"
 
 

@@ -48,6 +48,17 @@ def test_more_bands_are_mixed(inputs: list[str], tmp_path: Path) -> None:
     assert (options["bands"], options["rgb"]) == (4, [0, 1, 2])
 
 
+def test_fewer_bands_than_a_model_takes_are_refused(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A grey band may stand for all three."""
+    out = tmp_path / "grey.yaml"
+    assert main(["init", *inputs, "--bands", "2", "--out", str(out)]) == 2
+    assert "as 2,2,2" in capsys.readouterr().err
+    assert main(["init", *inputs, "--bands", "2,2,2", "--out", str(out)]) == 0
+    assert "bands" not in yaml.safe_load(out.read_text())["model"]["recipe"]["options"]
+
+
 def test_a_config_that_stands_there_is_kept(
     inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

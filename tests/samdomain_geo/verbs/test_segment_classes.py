@@ -216,6 +216,8 @@ def test_dry_runs_count_chips(
     [
         ([], "neither --prompts nor --adapter"),
         (["--adapter", "roofs"], "neither a folder nor shipped"),
+        (["--adapter", "roofs", "--object-size", "4"], "--object-size is about prompts"),
+        (["--adapter", "roofs", "--where", "id > 3"], "--where is about prompts"),
     ],
 )
 def test_what_is_missing_is_named(
