@@ -40,7 +40,7 @@ from samdomain.training.pictures import read_values
 from samdomain.training.sample import Sample
 from samdomain.training.tallies import ClassTally
 from samdomain_geo.chips import Blend, Chips
-from samdomain_geo.class_network import chips_for, load_network
+from samdomain_geo.class_network import NetworkSource, chips_for
 from samdomain_geo.data.scene_chip import FILL
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.raster import open_scene
@@ -77,7 +77,7 @@ def samed(place: str, seed: int) -> Result:
 
     def network(pixel: float | None) -> tuple[Look, Chips]:
         chips = chips_for(card, 256, pixel)
-        return load_network(str(folder / "adapter"), None, "f32", chips.size), chips
+        return NetworkSource(str(folder / "adapter"), None, "f32", chips.size)(), chips
 
     return {
         **{key: told[key] for key in ("trained values", "epochs", "seconds")},

@@ -1,11 +1,14 @@
 """Build SAM's prompt encoder and mask decoder, which all backbones share."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from segment_anything.modeling import MaskDecoder as OneImageMaskDecoder
 from segment_anything.modeling import PromptEncoder, TwoWayTransformer
 from torch import Tensor, nn
 
+from samdomain.backbones.channel_norm import ChannelNorm
 from samdomain.sam import SamSpec
 
 EMBEDDING_CHANNELS = 256
@@ -21,6 +24,10 @@ class MaskDecoder(OneImageMaskDecoder):
 
     Source: Kirillov et al., Segment Anything (2023), appendix A, "Lightweight mask decoder".
     """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.output_upscaling[1] = ChannelNorm(settings["transformer_dim"] // 4)
 
     def predict_masks(
         self,
@@ -56,14 +63,20 @@ class MaskDecoder(OneImageMaskDecoder):
         """
         n, d, h, w = image_embeddings.shape
         tokens = torch.cat([own.expand(n, -1, -1), sparse_prompt_embeddings], dim=1)
-        tokens, image = self.transformer(
-            image_embeddings + dense_prompt_embeddings, image_pe.expand(n, -1, -1, -1), tokens
-        )  # (n, k + t, d), (n, h * w, d)
+        image = _channels_last(image_embeddings + dense_prompt_embeddings)
+        positions = _channels_last(image_pe).expand(n, -1, -1, -1)
+        tokens, image = self.transformer(image, positions, tokens)  # (n, k + t, d), (n, h * w, d)
         upscaled = self.output_upscaling(image.transpose(1, 2).reshape(n, d, h, w))
         weights = torch.stack(
-            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(hypernetworks)], dim=1
-        )  # (n, m, d / 8)
-        return torch.einsum("nmc,nchw->nmhw", weights, upscaled), tokens
+            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(hypernetworks)], dim=-1
+        )  # (n, d / 8, m)
+        masks = _channels_last(upscaled).permute(0, 2, 3, 1).flatten(1, 2) @ weights
+        return masks.transpose(1, 2).unflatten(2, upscaled.shape[2:]), tokens
+
+
+def _channels_last(maps: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d h w"]:
+    """Lay maps out as the transformer's tokens are: mixed layouts take several times as long."""
+    return maps.contiguous(memory_format=torch.channels_last)
 
 
 def build_prompt_encoder(spec: SamSpec) -> PromptEncoder:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from segment_anything.modeling.common import LayerNorm2d
 from timm.models.tiny_vit import (
     Attention,
     ConvLayer,
@@ -19,6 +18,7 @@ from timm.models.tiny_vit import (
 )
 from torch import Tensor, nn
 
+from samdomain.backbones.channel_norm import ChannelNorm
 from samdomain.backbones.decoder import EMBEDDING_CHANNELS, build_mask_decoder, build_prompt_encoder
 from samdomain.sam import Sam, SamSpec
 from samdomain.sam.stepwise import Step, StepwiseEncoder, apply, keep
@@ -75,9 +75,9 @@ class TinyViT(StepwiseEncoder):
         )
         self.neck = nn.Sequential(
             nn.Conv2d(dims[-1], EMBEDDING_CHANNELS, kernel_size=1, bias=False),
-            LayerNorm2d(EMBEDDING_CHANNELS),
+            ChannelNorm(EMBEDDING_CHANNELS),
             nn.Conv2d(EMBEDDING_CHANNELS, EMBEDDING_CHANNELS, 3, padding=1, bias=False),
-            LayerNorm2d(EMBEDDING_CHANNELS),
+            ChannelNorm(EMBEDDING_CHANNELS),
         )
 
     @property

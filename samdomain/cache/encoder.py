@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from samdomain.cache.store import DEFAULT_LIMIT, FeatureStore, rounded
 from samdomain.classes import level_strides
 from samdomain.errors import InputError
-from samdomain.injection import injections
+from samdomain.injection import Injection, injections
 from samdomain.sam import Sam, SamLike
 from samdomain.sam.stepwise import Features, Step, StepwiseEncoder
 
@@ -165,14 +165,24 @@ class CachedEncoder:
         return self._measured.digest
 
     def _measure(self, steps: Sequence[Step], tensors: Sequence[Tensor]) -> bytes:
+        modules = [one for step in steps for one in step.owned if isinstance(one, nn.Module)]
         digest = hashlib.blake2b(repr((len(steps), self._strides)).encode())
         # What injections compute depends on more than their tensors, as LoRA's alpha.
-        digest.update(repr([record.injection for record in injections(self._sam)]).encode())
-        modules = [one for step in steps for one in step.owned if isinstance(one, nn.Module)]
+        digest.update(repr(self._injections(modules)).encode())
         digest.update(repr(modules).encode())
         for tensor in tensors:
             digest.update(_bytes(tensor))
         return digest.digest()
+
+    def _injections(self, modules: Sequence[nn.Module]) -> list[Injection]:
+        """Return those injections that touch some modules: what lies behind changes nothing."""
+        there = {id(part) for module in modules for part in module.modules()}
+
+        def touches(name: str) -> bool:
+            return any(id(part) in there for part in self._sam.get_submodule(name).modules())
+
+        records = injections(self._sam)
+        return [one.injection for one in records if any(touches(name) for name in one.modules)]
 
 
 @dataclass(frozen=True, eq=False)

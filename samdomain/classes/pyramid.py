@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from jaxtyping import Float
-from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from samdomain.backbones.channel_norm import ChannelNorm
 from samdomain.backbones.decoder import EMBEDDING_CHANNELS
 from samdomain.classes.head import ClassHead, plain_decoder
 from samdomain.errors import InjectionError
@@ -37,10 +37,10 @@ class Pyramid(nn.Module):
             {str(s): nn.Conv2d(channels[s], width, kernel_size=1) for s in sorted(channels)}
         )
         self.mix = nn.Sequential(
-            LayerNorm2d(width),
+            ChannelNorm(width),
             nn.GELU(),
             nn.Conv2d(width, width, kernel_size=3, padding=1),
-            LayerNorm2d(width),
+            ChannelNorm(width),
             nn.GELU(),
             nn.Conv2d(width, classes, kernel_size=1),
         )

@@ -11,6 +11,7 @@ from samdomain import Prompts, decode, encode, load_sam
 from samdomain.cache import CachedSam, cache_features
 from samdomain.cache.encoder import CachedEncoder, first_trained
 from samdomain.errors import InputError
+from samdomain.lora import LoRA
 from samdomain.modules import freeze
 from samdomain.sam import Sam
 from samdomain.sam.stepwise import StepwiseEncoder
@@ -102,6 +103,31 @@ def test_other_weights_are_never_mistaken(tmp_path: Path) -> None:
     after = encode(cached, images()).main
     assert not torch.equal(before, after)
     torch.testing.assert_close(after, encode(sam, images()).main, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "runs"),
+    [
+        (LoRA(("decoder.q",), rank=2), LoRA(("decoder.v",), rank=4), 1),
+        (LoRA(("encoder.q",), last=1), LoRA(("encoder.mlp",), rank=2, last=1), 1),
+        (LoRA(("encoder.conv",)), LoRA(("encoder.conv",), alpha=8), 2),
+    ],
+    ids=["behind the encoder", "behind the cut", "before the cut"],
+)
+def test_only_injections_before_the_cut_matter(
+    one: LoRA, other: LoRA, runs: int, tmp_path: Path
+) -> None:
+    """Tunings that differ behind it share their features."""
+    total = 0
+    for injection in (one, other):
+        sam = load_sam("tiny")
+        injection(sam)
+        freeze(sam)
+        freeze(sam, ["image_encoder.stages.3.blocks.*", "mask_decoder.*"], frozen=False)
+        counter = Counting(stem(sam))
+        encode(cache_features(sam, tmp_path), images(1))
+        total += counter.runs
+    assert total == runs
 
 
 def test_a_weight_in_anothers_place_in_memory_is_not_taken_for_it(tmp_path: Path) -> None:
