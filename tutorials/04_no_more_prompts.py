@@ -100,7 +100,7 @@ print(f"the base: mean Dice {boxed:.2f} with true boxes, {unasked:.2f} without a
 # ## What trains
 #
 # A recipe is a value that knows what to inject, what a step makes smaller, and how to answer. The
-# recommended preset trains about 347,000 values: low-rank updates in the decoder and in the last
+# recommended preset trains about 413,000 values: low-rank updates in the decoder and in the last
 # block of the encoder, the decoder's norms and tokens, and the embedding of "no mask". All that
 # comes before that block is frozen, so it is computed once and kept on disk.
 

@@ -73,7 +73,7 @@ class SamSP(Values):
     first: float = 1.0
     rounds: int = 1
     jitter: float = 0.05
-    rate: float = 1e-3
+    rate: float = 2e-3
     share: float = 1.0
 
     @classmethod

@@ -19,7 +19,7 @@ from samdomain.recipes.batch import Batch
 from samdomain.recipes.class_cost import ClassCost
 from samdomain.recipes.legend import Legend
 from samdomain.recipes.recipe import Answer, Images, Outputs
-from samdomain.recipes.tuning import LIGHT_DECODER, Tuning
+from samdomain.recipes.tuning import LAST_BLOCK, LIGHT_DECODER, Tuning
 from samdomain.recipes.values import Values
 from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, encode
 
@@ -29,9 +29,8 @@ _HEADS: dict[Head, type[ClassTokens | PyramidClasses]] = {
     "tokens": ClassTokens,
     "pyramid": PyramidClasses,
 }
-_ENCODER = LoRA(("encoder.q", "encoder.v"), rank=4, last=1)
 # Of the decoder's own tokens none is asked for classes.
-_LIGHT = Tuning((*LIGHT_DECODER.injections, _ENCODER), ("decoder.norms", "prompt_encoder.null"))
+_LIGHT = Tuning((*LIGHT_DECODER.injections, LAST_BLOCK), ("decoder.norms", "prompt_encoder.null"))
 _COST = ClassCost()
 _RGB = 3
 
@@ -112,7 +111,7 @@ class SAMed(Values):
                 tuning=Tuning((encoder,), ("decoder", "prompt_encoder")), cost=official, rate=5e-3
             ),
             "small": cls(tuning=Tuning((encoder, small)), cost=official, rate=5e-3),
-            "pyramid": cls(head="pyramid", tuning=Tuning((_ENCODER,))),
+            "pyramid": cls(head="pyramid", tuning=Tuning((LAST_BLOCK,))),
             "recommended": cls(),
         }
 

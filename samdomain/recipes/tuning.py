@@ -97,6 +97,21 @@ _PARTS = ("decoder.norms", "decoder.tokens", "prompt_encoder.null")
 LIGHT_DECODER = Tuning((_DECODER,), _PARTS)
 """Low-rank updates in all of the decoder, its norms and tokens, and the embedding of no mask."""
 
-LIGHT = Tuning((_DECODER, LoRA(("encoder.q", "encoder.v"), rank=4, last=1)), _PARTS)
-"""`LIGHT_DECODER`, with low-rank updates in the encoder's last block, half of LiteMedSAM's last
-stage: what a CPU trains within the hour, since all that comes before is computed once."""
+LAST_BLOCK = LoRA(
+    (
+        "encoder.q",
+        "encoder.k",
+        "encoder.v",
+        "encoder.proj",
+        "encoder.mlp",
+        "encoder.neck",
+    ),
+    rank=8,
+    last=1,
+)
+"""Low-rank updates in all that runs from the encoder's last block on, half of LiteMedSAM's last
+stage: gradients have to pass it for any of them, so that more of them cost nearly nothing."""
+
+LIGHT = Tuning((_DECODER, LAST_BLOCK), _PARTS)
+"""`LIGHT_DECODER` and `LAST_BLOCK`: what a CPU trains within the hour, since all that comes before
+is computed once."""
