@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from samdomain.adapter_file import AdapterCard, load_adapter
 from samdomain.adapter_file.shipped import find_adapter
 from samdomain.errors import InputError
-from samdomain.recipes import Legend, Recipe, read_recipe
-from samdomain.sam import Prediction, Sam, SamLike, encode
+from samdomain.recipes import THING, Legend, Recipe, read_recipe
+from samdomain.sam import Prediction, Prompts, Sam, SamLike, encode
 
 
 class Segmenter(nn.Module):
-    """Answer images without prompts, as other networks for semantic segmentation do.
+    """Answer images, with prompts or without, as other networks for semantic segmentation do.
 
     It trains and exports as any module: gradients pass through, and the model is a submodule.
 
@@ -27,10 +27,7 @@ class Segmenter(nn.Module):
             for all images, instead of each image's own. See `samdomain.encode`.
 
     Attributes:
-        legend: what the channels mean.
-
-    Raises:
-        InputError: the recipe answers prompts alone.
+        legend: what the channels mean: a thing, where the recipe answers prompts alone.
     """
 
     def __init__(
@@ -41,34 +38,40 @@ class Segmenter(nn.Module):
         value_range: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
-        if recipe.legend is None:
-            raise InputError(
-                f"recipe {recipe.name!r} answers prompts alone: a segmenter needs one that finds "
-                "without them, as sam_sp, samlp or samed"
-            )
         self.sam = sam
         self.recipe = recipe
         self.temperature = temperature
         self.value_range = value_range
-        self.legend: Legend = recipe.legend
+        self.legend: Legend = recipe.legend or THING
 
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+    def forward(
+        self, images: Float[Tensor, "b c h w"], prompts: Prompts | None = None
+    ) -> Float[Tensor, "n k h w"]:
         """Return the logit of each class in pixels of the images.
 
         Args:
             images: pixels in the values that the model's spec asks for: 0 to 255 for published
                 weights.
-        """
-        return self.answer(images).logits / self.temperature
+            prompts: what to look for, a mask each; by default what the recipe was made for.
 
-    def answer(self, images: Float[Tensor, "b c h w"]) -> Prediction:
+        Raises:
+            PromptError: the recipe needs prompts, and none were given.
+        """
+        return self.answer(images, prompts).logits / self.temperature
+
+    def answer(
+        self, images: Float[Tensor, "b c h w"], prompts: Prompts | None = None
+    ) -> Prediction:
         """Return what the recipe finds, in the decoder's resolution and the images'."""
-        return self.recipe.answer(self.sam, encode(self.sam, images, self.value_range))
+        embedding = encode(self.sam, images, self.value_range)
+        return self.recipe.answer(self.sam, embedding, prompts)
 
     @torch.no_grad()
-    def probabilities(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
+    def probabilities(
+        self, images: Float[Tensor, "b c h w"], prompts: Prompts | None = None
+    ) -> Float[Tensor, "n k h w"]:
         """Return the probability of each class, 0 to 1, without gradients."""
-        return self.legend.probabilities(self(images))
+        return self.legend.probabilities(self(images, prompts))
 
 
 def load_segmenter(adapter: str | Path, base: Sam | None = None) -> tuple[Segmenter, AdapterCard]:
@@ -90,5 +93,10 @@ def load_segmenter(adapter: str | Path, base: Sam | None = None) -> tuple[Segmen
         raise InputError(f"{adapter} names no recipe: how it is asked is not known")
     card = loaded.adapter.card
     recipe = read_recipe(card.recipe, card.options)
+    if recipe.legend is None:
+        raise InputError(
+            f"{adapter} is of recipe {recipe.name!r}, which answers prompts alone: take an adapter "
+            "that finds without them, as sam_sp, samlp and samed train"
+        )
     low_high = (card.value_range[0], card.value_range[1]) if card.value_range else None
     return Segmenter(loaded.sam, recipe, card.temperature, low_high).eval(), card

@@ -152,6 +152,23 @@ class Recipe(Stage, Protocol):
         ...
 
 
+@runtime_checkable
+class PromptFree(Recipe, Protocol):
+    """A recipe whose training asks nothing that only true masks could tell.
+
+    So other libraries can train it: the network decodes, and the criterion, which has the masks,
+    makes the loss. Its `forward` is `aim(decode(sam, embedding), batch)`.
+    """
+
+    def decode(self, sam: SamLike, embedding: Embedding) -> Sequence[Prediction]:
+        """Decode images as training does; the last prediction is the answer."""
+        ...
+
+    def aim(self, predictions: Sequence[Prediction], batch: Batch) -> Outputs:
+        """Return what a step decoded, with what each decoding should have found."""
+        ...
+
+
 def total(terms: Mapping[str, Tensor]) -> Float[Tensor, ""]:
     """Return the sum of the terms of a loss."""
     return torch.stack(list(terms.values())).sum()

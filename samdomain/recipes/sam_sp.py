@@ -1,6 +1,6 @@
 """SAM-SP: a SAM that prompts itself with the box of its own first answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -102,14 +102,21 @@ class SamSP(Values):
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
         """Encode the images once, and answer the null prompt and then its own boxes."""
+        return self.aim(self.decode(sam, batch.encoded(sam)), batch)
+
+    def decode(self, sam: SamLike, embedding: Embedding) -> tuple[Prediction, ...]:
+        """Answer the null prompt and then boxes of its own, which are jittered."""
 
         def boxes(prediction: Prediction) -> Prompts:
             chance = torch.default_generator
             prompts = predicted_boxes(prediction)
             return roughened(prompts, prediction.frame, chance, share=self.jitter)
 
-        passes = self_prompt(sam, batch.encoded(sam), self.rounds, boxes)
-        answers = [answers_to_images(one, batch) for one in passes]
+        return self_prompt(sam, embedding, self.rounds, boxes)
+
+    def aim(self, predictions: Sequence[Prediction], batch: Batch) -> Outputs:
+        """Return the passes with the masks that each should have found."""
+        answers = [answers_to_images(one, batch) for one in predictions]
         return {f"pass_{number}": answer for number, answer in enumerate(answers, 1)}
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002 - contract

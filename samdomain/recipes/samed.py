@@ -1,6 +1,6 @@
 """SAMed: classes for every pixel, from a token each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -134,10 +134,15 @@ class SAMed(Values):
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
         """Encode the images once and decode all classes."""
-        return self.aim(classify(sam, batch.encoded(sam)), batch)
+        return self.aim(self.decode(sam, batch.encoded(sam)), batch)
 
-    def aim(self, prediction: Prediction, batch: Batch) -> Outputs:
-        """Return what a step decoded, as `forward` does, of classes that are decoded already."""
+    def decode(self, sam: SamLike, embedding: Embedding) -> tuple[Prediction]:
+        """Decode all classes of images that are encoded already."""
+        return (classify(sam, embedding),)
+
+    def aim(self, predictions: Sequence[Prediction], batch: Batch) -> Outputs:
+        """Return what a step decoded with the share of each class in its cells."""
+        (prediction,) = predictions
         legend, size = self.legend, prediction.low_res.shape[-1]
         planes = [true for true, _ in self._truth(batch)]
         images = torch.arange(len(batch)).repeat_interleave(len(legend))

@@ -65,8 +65,10 @@ def test_a_snapshot_is_asked_alike() -> None:
 
 def test_recipes_of_prompts_are_refused(tmp_path: Path) -> None:
     """The message names recipes that find without prompts."""
-    with pytest.raises(InputError, match="as sam_sp, samlp or samed"):
-        Segmenter(load_sam("tiny"), preset("sam"))
+    card = AdapterCard(recipe="sam", options=preset("sam").to_json())
+    save_adapter(adapted(preset("sam")), tmp_path / "clicks", card)
+    with pytest.raises(InputError, match="as sam_sp, samlp and samed"):
+        load_segmenter(tmp_path / "clicks", load_sam("tiny"))
     sam = adapted(preset("sam_sp"))
     save_adapter(sam, tmp_path / "bare")
     with pytest.raises(InputError, match="names no recipe"):

@@ -8,9 +8,10 @@ from lightning.pytorch import Callback
 from torch import Tensor
 
 from samdomain.adapter_file import save_adapter
+from samdomain.task_network import RecipeLoss
 from samdomain.training.adapter_writer import AdapterWriter
 from samdomain.training.choice import CardChoice
-from samdomain_geo.tasks.network import RecipeLoss, TaskNetwork
+from samdomain_geo.tasks.network import TorchgeoNetwork
 from samdomain_geo.tasks.torchgeo_segmentation import TorchgeoSegmentation
 from samdomain_geo.tasks.words import load_adapted, read_recipe
 
@@ -33,7 +34,7 @@ class SamSemanticSegmentation(TorchgeoSegmentation):
     """
 
     ignore = None  # weights are a name here, which checkpoints keep
-    model: TaskNetwork
+    model: TorchgeoNetwork
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class SamSemanticSegmentation(TorchgeoSegmentation):
         """Load the model and adapt it."""
         recipe = read_recipe(self.hparams)
         sam = load_adapted(self.hparams, recipe)
-        self.model = TaskNetwork(sam, recipe, self.hparams["value_range"]).train()
+        self.model = TorchgeoNetwork(sam, recipe, self.hparams["value_range"]).train()
 
     def recipe_loss(self) -> RecipeLoss:
         """Return the loss of the word "samed"; torchgeo has those of the others."""

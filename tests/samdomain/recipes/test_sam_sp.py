@@ -74,11 +74,12 @@ def test_no_round_is_the_first_pass(sam: Sam, batch: Batch) -> None:
 
 
 def test_frozen_layers_are_not_run_backwards(sam: Sam) -> None:
-    """Of the encoder only the last block trains."""
+    """Of the encoder only the last block and the neck behind it train."""
     SamSP().adapt(sam)
     names = [n for n in trainable_parameters(sam).names if n.startswith("image_encoder")]
     assert names
-    assert all(name.startswith("image_encoder.stages.3.blocks.") for name in names)
+    late = ("image_encoder.stages.3.blocks.", "image_encoder.neck.")
+    assert all(name.startswith(late) for name in names)
 
 
 def test_the_recommended_preset_is_light(litemedsam: Sam) -> None:
@@ -88,14 +89,16 @@ def test_the_recommended_preset_is_light(litemedsam: Sam) -> None:
         fresh = copy.deepcopy(litemedsam)
         preset("sam_sp", which).adapt(fresh)
         counts[which] = trainable_parameters(fresh).trainable
-    assert counts["recommended"] == 347_264
+    assert counts["recommended"] == 413_312
     assert counts["paper"] == 4_058_340 + 6_220 + 29_696  # decoder, prompt encoder, LoRA
 
 
 def test_counts_of_the_tiny_model(sam: Sam) -> None:
-    """The decoder's 214,912, the null embedding's 256 and 512 of the last encoder block."""
+    """The decoder's 214,912, the null embedding's 256, and rank 8 in last block and neck."""
     SamSP().adapt(sam)
-    assert trainable_parameters(sam).trainable == 214_912 + 256 + 512
+    attention, mlp = 4 * 8 * (32 + 32), 2 * 8 * (32 + 128)
+    neck = 8 * (32 + 256) + 8 * (9 * 256 + 256)
+    assert trainable_parameters(sam).trainable == 214_912 + 256 + attention + mlp + neck
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.3])
