@@ -65,6 +65,21 @@ def load_sam(weights: str | Path = DEFAULT, *, input_size: int | None = None) ->
     return sam.eval()
 
 
+def build_sam(weights: str = DEFAULT, *, input_size: int | None = None) -> Sam:
+    """Build the architecture of known weights with random values, for a state dict to fill.
+
+    Args:
+        weights: a name of the registry, or `tiny`; see `load_sam`.
+        input_size: see `load_sam`.
+
+    Raises:
+        WeightsError: the name is unknown.
+        InputError: the input size does not suit the weights.
+    """
+    backbone = BACKBONES["tiny"] if weights == "tiny" else registered(weights).backbone
+    return backbone.build(_sized(backbone.spec, input_size)).eval()
+
+
 def find(weights: str | Path) -> Path:
     """Return the file of a name of the registry or of a path.
 

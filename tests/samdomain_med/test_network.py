@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from samdomain import Prompts, load_segmenter, save_adapter
+from samdomain.adapter_file import AdapterCard
+from samdomain.errors import InputError
+from samdomain.task_network import RecipeLoss
+from samdomain.testing import move_trained
+
+monai = pytest.importorskip("monai")
+
+from samdomain_med import SamSegmenter  # noqa: E402 - after the skip
+
+
+def images(channels: int = 3, count: int = 2) -> Tensor:
+    return torch.rand(count, channels, 40, 56, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("channels", "classes", "recipe"),
+    [(3, 1, "sam_sp"), (1, 1, "sam_sp"), (3, 3, "samed"), (5, 2, "samed"), (3, 1, "samlp")],
+)
+def test_images_in_logits_out(channels: int, classes: int, recipe: str) -> None:
+    """Shapes are as MONAI's networks have them; gradients reach what trains."""
+    network = SamSegmenter(2, channels, classes, weights="tiny", recipe=recipe).train()
+    logits = network(images(channels))
+    assert logits.shape == (2, classes, 40, 56)
+    logits.square().mean().backward()
+    assert any(one.grad is not None and one.grad.any() for one in network.parameters())
+
+
+def test_a_state_dict_carries_all() -> None:
+    """A network with random values takes it, base included."""
+    network = move_trained(SamSegmenter(weights="tiny")).eval()
+    empty = SamSegmenter(weights="tiny", pretrained=False).eval()
+    assert not torch.allclose(empty(images()), network(images()))
+    empty.load_state_dict(network.state_dict())
+    torch.testing.assert_close(empty(images()), network(images()))
+
+
+def test_an_adapter_answers_as_in_its_folder(tmp_path: Path) -> None:
+    """Recipe and temperature come from its card; values are from 0 to 1 here."""
+    network = move_trained(SamSegmenter(weights="tiny")).eval()
+    options = network.recipe.to_json()
+    card = AdapterCard(recipe="sam_sp", output="semantic", options=options, temperature=2.0)
+    save_adapter(network.sam, tmp_path / "polyp", card)
+    loaded = SamSegmenter(weights="tiny", adapter=str(tmp_path / "polyp")).eval()
+    segmenter, _ = load_segmenter(tmp_path / "polyp")
+    torch.testing.assert_close(loaded(images()), segmenter(images() * 255), rtol=1e-4, atol=1e-5)
+
+
+def test_prompts_are_answered_one_mask_each() -> None:
+    """A box a row, of any image of the batch."""
+    network = SamSegmenter(weights="tiny").eval()
+    boxes = torch.tensor([[4.0, 4, 30, 30], [8, 8, 20, 30], [2, 2, 50, 38]])
+    prompts = Prompts(boxes=boxes, images=torch.tensor([0, 0, 1]))
+    assert network(images(), prompts).shape == (3, 1, 40, 56)
+
+
+def test_monais_loss_and_the_recipes_own_both_train() -> None:
+    """One is of pixels of the image, the other of the decoder's cells and of both passes."""
+    network = SamSegmenter(weights="tiny").train()
+    label = (images(1) > 0.5).float()
+    logits = network(images())
+    own, theirs = RecipeLoss(network), monai.losses.DiceCELoss(sigmoid=True)
+    for loss in (own, theirs):
+        value = loss(network(images()), label)
+        value.backward()
+        assert value.isfinite()
+    assert logits.shape == label.shape
+
+
+def test_monais_inferer_slides_it() -> None:
+    """Windows of a large image are blended to its size."""
+    network = SamSegmenter(weights="tiny").eval()
+    inferer = monai.inferers.SlidingWindowInferer(roi_size=(32, 32), overlap=0.25)
+    with torch.no_grad():
+        assert inferer(images(), network).shape == (2, 1, 40, 56)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"spatial_dims": 3}, "SAM sees planes"),
+        ({"in_channels": 4}, "the recipe samed mixes more"),
+        ({"out_channels": 2}, "answers with 1: object"),
+        ({"recipe": "samed", "out_channels": 2, "options": {"klasses": []}}, "has no option"),
+        ({"value_range": (1, 0)}, "black, then white"),
+    ],
+)
+def test_wrong_words_are_refused(words: dict, told: str) -> None:
+    """The message says what is allowed."""
+    with pytest.raises(InputError, match=told):
+        SamSegmenter(**{"weights": "tiny", **words})
