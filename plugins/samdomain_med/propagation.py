@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from samdomain.errors import InputError
@@ -107,6 +107,19 @@ def propagate(
         scores[index] = seen.score
     probability *= _filled(plan.bounds, (slices.shape[2], slices.shape[3]))
     return Followed(slicing.unstack(probability).to(volume.device), scores)
+
+
+def label_objects(probabilities: Float[Tensor, "n x y z"]) -> Int[Tensor, "x y z"]:
+    """Number the voxels of N objects that were followed one by one, from 1 on in their order.
+
+    Where they overlap the likeliest has the voxel, so that an object's number is the same in every
+    slice; 0 is where none is above one half.
+
+    Args:
+        probabilities: those of one or more `Followed`, stacked.
+    """
+    likeliest, objects = probabilities.max(dim=0)
+    return torch.where(likeliest > HALF, objects + 1, 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from torch import Tensor
 from samdomain.errors import InputError, PromptError
 from samdomain.sam import Sam, SamLike, SamSpec
 from samdomain.sam.spec import PROMPT_KINDS, PromptKind
-from samdomain_med.propagation import Following, propagate
+from samdomain_med.propagation import Following, label_objects, propagate
 from samdomain_med.slices import REPEATED, Slicing
 from samdomain_med.volume_prompts import SliceBox, SliceMask, VolumeBox, VolumePrompt
 
@@ -133,6 +133,13 @@ def test_an_object_ends_where_its_mask_vanishes() -> None:
     both = VolumeBox(torch.tensor([[9, 9, 4], [21, 21, 24]]))
     found = propagate(BrightSam(), volume, both, Slicing(2), WHOLE)
     assert torch.equal(found.mask, volume > 0)
+
+
+def test_objects_keep_their_numbers() -> None:
+    """The likeliest object has a voxel; where none is above one half there is none."""
+    front, back = torch.tensor([0.9, 0.6, 0.5, 0.1]), torch.tensor([0.2, 0.7, 0.5, 0.8])
+    labels = label_objects(torch.stack([front, back])[:, None, None])
+    assert labels.flatten().tolist() == [1, 2, 0, 2]
 
 
 def test_nothing_outside_the_box_is_found() -> None:
