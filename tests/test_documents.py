@@ -51,6 +51,16 @@ def test_readme_adapting_snippet_runs(tmp_path: Path) -> None:
     assert (tmp_path / "roofs" / "adapter_model.safetensors").exists()
 
 
+def test_readme_volume_snippet_runs(tmp_path: Path) -> None:
+    """The lines on volumes work on a volume of three slices."""
+    inputs = (
+        "import torch; voxels = torch.rand(20, 24, 3); "
+        "corners = torch.tensor([[5, 6, 0], [15, 18, 3]])"
+    )
+    lines = next(one for one in snippets() if "propagate" in one)
+    assert run(tmp_path, "-c", f"{inputs}\n{lines}\nprint(organ.shape)").endswith("[20, 24, 3])\n")
+
+
 def test_readme_recipe_snippet_runs(tmp_path: Path) -> None:
     """The lines on recipes work on two images and their masks."""
     inputs = (
