@@ -29,7 +29,7 @@ class SamSegmenter(TaskNetwork):
     Any loss of MONAI's suits the logits; `samdomain_med.RecipeLoss` is the recipe's own.
 
     Args:
-        spatial_dims: 2; see `samdomain_med.volumes` for volumes.
+        spatial_dims: 2; `segment_slices` and `propagate` take it through volumes.
         in_channels: 3, or 1, which is repeated; more with the recipe `samed`, which mixes them.
         out_channels: logits of a pixel: 1 with `sam_sp`, `samlp` and `sam`; with `samed` one a
             class, background first.
@@ -64,8 +64,8 @@ class SamSegmenter(TaskNetwork):
     ) -> None:
         if spatial_dims != _PLANAR:
             raise InputError(
-                f"spatial_dims is {spatial_dims}, but SAM sees planes: give 2, and take "
-                "samdomain_med.volumes for volumes"
+                f"spatial_dims is {spatial_dims}, but SAM sees planes: give 2; "
+                "samdomain_med.slices takes it through volumes"
             )
         load = load_sam if pretrained else build_sam
         sam, card = load(weights, input_size=input_size), AdapterCard()

@@ -1,0 +1,164 @@
+"""What MONAI's dictionary transforms lack for a SAM: values of pictures, prompts from labels."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from monai.config.type_definitions import KeysCollection
+from monai.transforms.compose import Compose
+from monai.transforms.croppad.dictionary import SpatialPadd
+from monai.transforms.spatial.dictionary import Resized
+from monai.transforms.transform import MapTransform, RandomizableTransform
+from monai.utils.type_conversion import convert_to_dst_type
+from torch import Tensor
+
+from samdomain.errors import InputError
+from samdomain.masks import components
+from samdomain.prompting import rough_boxes_around
+from samdomain.sam import Prompts
+from samdomain_med.intensities import CT_WINDOWS, PICTURE_RANGE, Intensities, Percentiles, Window
+
+Data = Mapping[Hashable, Any]
+
+_RGB = 3
+
+
+class PictureValuesd(MapTransform):
+    """Turn scans into pictures: values 0 to 1, and three channels.
+
+    One mapping holds for all of an image, and so for all slices of a volume. What MetaTensors
+    know stays with them.
+
+    Args:
+        keys: images (C, ...) of 1 or 3 channels.
+        window: name of a window of CT, as "lung"; or its centre and width in Hounsfield units.
+        percentiles: what becomes black and white, in per cent of the voxels that are not 0, where
+            no window is given.
+        allow_missing_keys: leave out what is not there.
+
+    Raises:
+        InputError: the window is unknown, or an image has other channels.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        window: str | Sequence[float] | None = None,
+        percentiles: Sequence[float] = (0.5, 99.5),
+        allow_missing_keys: bool = False,  # noqa: FBT001, FBT002 - as MONAI has it
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.intensities = _intensities(window, percentiles)
+
+    def __call__(self, data: Data) -> dict[Hashable, Any]:
+        """Return the data with pictures in the place of scans."""
+        changed = dict(data)
+        for key in self.key_iterator(changed):
+            image = changed[key]
+            if len(image) not in {1, _RGB}:
+                raise InputError(
+                    f"{key!r} has {len(image)} channels: a picture is made of 1 or of {_RGB}; "
+                    "select them first, as with SplitDimd"
+                )
+            shown = self.intensities(image) / PICTURE_RANGE[1]
+            if len(image) == 1:
+                shown = shown.expand(_RGB, *shown.shape[1:]).contiguous()
+            changed[key], *_ = convert_to_dst_type(shown, image)
+        return changed
+
+
+class BoxesFromLabeld(MapTransform, RandomizableTransform):
+    """Make box prompts from a label, as a hurried hand draws them; always the same number.
+
+    Adds `boxes` (N, 4) as left, top, right, bottom in pixels, where x counts along the last axis,
+    and `prompted` (N, H, W): which object each asks for. Objects are what hangs together. Where
+    there are fewer than N some are asked for again; an empty label gives boxes of the whole image,
+    and empty objects.
+
+    Args:
+        keys: the label (1, H, W); all that is not 0 is an object.
+        objects: N, chosen by chance.
+        share: share of the width or height by which a side moves, as one standard deviation.
+        allow_missing_keys: leave out what is not there.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "label",
+        objects: int = 1,
+        share: float = 0.1,
+        allow_missing_keys: bool = False,  # noqa: FBT001, FBT002 - as MONAI has it
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        RandomizableTransform.__init__(self)
+        if objects < 1:
+            raise InputError(f"objects is {objects}: give 1 or more boxes an image")
+        self.objects, self.share = objects, share
+
+    def __call__(self, data: Data) -> dict[Hashable, Any]:
+        """Return the data with boxes and the objects that they ask for."""
+        changed = dict(data)
+        for key in self.key_iterator(changed):
+            label = torch.as_tensor(np.asarray(changed[key])[0] != 0)
+            chosen = self._choose(components(label))
+            changed["boxes"], changed["prompted"] = self._boxes(chosen), chosen
+        return changed
+
+    def _choose(self, objects: Bool[Tensor, "m h w"]) -> Bool[Tensor, "n h w"]:
+        if not len(objects):
+            return objects.new_zeros((self.objects, *objects.shape[1:]))
+        few = len(objects) < self.objects
+        places = self.R.choice(len(objects), self.objects, replace=few)
+        return objects[torch.as_tensor(places)]
+
+    def _boxes(self, objects: Bool[Tensor, "n h w"]) -> Tensor:
+        rows, columns = objects.shape[1:]
+        if not objects.any():
+            return torch.tensor([[0.0, 0.0, columns, rows]]).repeat(len(objects), 1)
+        chance = torch.Generator().manual_seed(int(self.R.randint(2**31)))
+        boxes = rough_boxes_around(objects, chance, share=self.share).boxes
+        if boxes is None:
+            raise TypeError("boxes around masks are no boxes")
+        return boxes
+
+
+def batch_prompts(boxes: Tensor) -> Prompts:
+    """Return the boxes (B, N, 4) of a collated batch as its B * N prompts, image by image."""
+    images = torch.arange(len(boxes), device=boxes.device).repeat_interleave(boxes.shape[1])
+    return Prompts(boxes=boxes.flatten(0, 1).float(), images=images)
+
+
+def to_input(keys: KeysCollection, input_size: int, mode: str | Sequence[str]) -> Compose:
+    """Bring planes to the model's input: the longer side fills it, the rest is padded with zeros.
+
+    The network does this by itself; do it beforehand where batches need one size. MONAI's
+    `Invertd` brings answers back to the planes as they were.
+
+    Args:
+        keys: planes (C, H, W).
+        input_size: side of the model's input in pixels, as `sam.spec.input_size`.
+        mode: interpolation of each, as ("area", "nearest") for image and label.
+    """
+    return Compose(
+        [
+            Resized(keys, input_size, size_mode="longest", mode=mode),
+            SpatialPadd(keys, (input_size, input_size), method="end"),
+        ]
+    )
+
+
+def _intensities(window: str | Sequence[float] | None, percentiles: Sequence[float]) -> Intensities:
+    if window is None:
+        low, high = percentiles
+        return Percentiles(low, high)
+    if isinstance(window, str):
+        if window not in CT_WINDOWS:
+            raise InputError(
+                f"window {window!r} is unknown: known are {', '.join(CT_WINDOWS)}, or give centre "
+                "and width"
+            )
+        return CT_WINDOWS[window]
+    centre, width = window
+    return Window(centre, width)

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import torch
+
+from samdomain.errors import InputError
+
+pytest.importorskip("monai")
+
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.post.dictionary import Invertd
+
+from samdomain_med.transforms import BoxesFromLabeld, PictureValuesd, batch_prompts, to_input
+
+
+def label() -> torch.Tensor:
+    """Two objects: rows 2 to 5 and columns 4 to 9; rows 20 to 29 and columns 30 to 34."""
+    planes = torch.zeros(1, 40, 56)
+    planes[0, 2:6, 4:10] = 1
+    planes[0, 20:30, 30:35] = 2
+    return planes
+
+
+@pytest.mark.parametrize(("window", "expected"), [("lung", 0.5), ((100, 200), 0.0)])
+def test_windows_show_hounsfield_units(window: object, expected: float) -> None:
+    """-600 is the middle of the lung's window, and below 0 to 200."""
+    image = torch.full((1, 4, 5, 6), -600.0)
+    shown = PictureValuesd("image", window=window)({"image": image})["image"]
+    assert shown.shape == (3, 4, 5, 6)
+    torch.testing.assert_close(shown, torch.full_like(shown, expected))
+
+
+def test_what_a_metatensor_knows_stays() -> None:
+    """Affine and type survive."""
+    affine = torch.diag(torch.tensor([2.0, 3.0, 4.0, 1.0], dtype=torch.float64))
+    image = MetaTensor(torch.rand(1, 4, 5, 6), affine=affine)
+    shown = PictureValuesd("image")({"image": image})["image"]
+    assert isinstance(shown, MetaTensor)
+    assert torch.equal(shown.affine, affine)
+    assert float(shown.min()) >= 0
+    assert float(shown.max()) <= 1
+
+
+def test_odd_channels_and_windows_are_refused() -> None:
+    """The messages say what is allowed."""
+    with pytest.raises(InputError, match="2 channels"):
+        PictureValuesd("image")({"image": torch.rand(2, 4, 4)})
+    with pytest.raises(InputError, match="known are soft_tissue"):
+        PictureValuesd("image", window="heart")
+
+
+def test_boxes_are_around_objects() -> None:
+    """Without a hurried hand they are tight; x counts along the last axis."""
+    made = BoxesFromLabeld(objects=2, share=0.0)({"label": label()})
+    boxes = {tuple(box) for box in made["boxes"].tolist()}
+    assert boxes == {(4, 2, 10, 6), (30, 20, 35, 30)}
+    for box, mask in zip(made["boxes"].int().tolist(), made["prompted"], strict=True):
+        left, top, right, bottom = box
+        assert mask[top:bottom, left:right].all()
+        assert int(mask.sum()) == (right - left) * (bottom - top)
+
+
+def test_their_number_never_changes() -> None:
+    """Few objects are asked for again; without any the whole image is, for nothing."""
+    assert BoxesFromLabeld(objects=5)({"label": label()})["boxes"].shape == (5, 4)
+    made = BoxesFromLabeld(objects=2)({"label": torch.zeros(1, 40, 56)})
+    assert made["boxes"].tolist() == [[0, 0, 56, 40]] * 2
+    assert not made["prompted"].any()
+    with pytest.raises(InputError, match="1 or more"):
+        BoxesFromLabeld(objects=0)
+
+
+def test_chance_is_monais() -> None:
+    """The same random state draws the same boxes."""
+
+    def drawn(seed: int) -> np.ndarray:
+        transform = BoxesFromLabeld(objects=1).set_random_state(seed)
+        return transform({"label": label()})["boxes"].numpy()
+
+    assert np.array_equal(drawn(3), drawn(3))
+    assert len({drawn(seed).tobytes() for seed in range(4)}) > 1
+
+
+def test_boxes_of_a_batch_know_their_images() -> None:
+    """They stand image by image."""
+    prompts = batch_prompts(torch.arange(24.0).reshape(2, 3, 4) + torch.tensor([0, 0, 9.0, 9]))
+    assert prompts.images is not None
+    assert prompts.images.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_answers_come_back_to_the_planes_as_they_were() -> None:
+    """Resized and padded for the model, and inverted by MONAI."""
+    transform = to_input("image", 112, "nearest")  # twice as large: nothing is lost
+    image = MetaTensor(label())
+    data = transform({"image": image})
+    assert data["image"].shape == (1, 112, 112)
+    data["pred"] = data["image"].clone()
+    inverted = Invertd("pred", transform, "image", nearest_interp=True)(data)
+    assert torch.equal(inverted["pred"].as_tensor(), label())
