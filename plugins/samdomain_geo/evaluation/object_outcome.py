@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyogrio
 
+from samdomain.html_report import Section, Table, share
 from samdomain.metrics.objects import ObjectScores
 from samdomain_geo.evaluation.adjusted_area import number
 from samdomain_geo.evaluation.object_comparison import (
@@ -18,7 +19,6 @@ from samdomain_geo.evaluation.object_comparison import (
     ObjectRules,
 )
 from samdomain_geo.evaluation.object_pictures import VERDICT_COLOURS, WORDS
-from samdomain_geo.evaluation.report import Section, Table, share
 from samdomain_geo.style import Rule, embed_style, qml_of
 
 _LAYER = "errors"

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
+from samdomain.html_report import Picture
 from samdomain_geo.evaluation.metric_plane import MetricPlane
 from samdomain_geo.evaluation.object_comparison import (
     INVENTED,
@@ -19,7 +20,7 @@ from samdomain_geo.evaluation.object_comparison import (
     RIGHT,
     TRUTH,
 )
-from samdomain_geo.evaluation.picture import Picture, add_scale_bar, mark_place, new_figure, to_png
+from samdomain_geo.evaluation.picture import add_scale_bar, mark_place, new_figure, to_png
 
 # Apart for the colour-blind too (Okabe and Ito 2008).
 VERDICT_COLOURS = {RIGHT: (0, 158, 115), INVENTED: (213, 94, 0), MISSED: (0, 114, 178)}

@@ -32,21 +32,6 @@ _BACKGROUND: Colour = to_rgb("#e8e8e4")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture for a report.
-
-    Attributes:
-        title: what it shows.
-        caption: how to read it.
-        png: the picture itself.
-    """
-
-    title: str
-    caption: str
-    png: bytes
-
-
-@dataclass(frozen=True)
 class Legend:
     """How classes are called and coloured.
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from samdomain.html_report import Picture
 from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.evaluation.confusion import ConfusionMatrix
-from samdomain_geo.evaluation.picture import Picture
 from samdomain_geo.evaluation.raster_comparison import RasterComparison, compare_rasters
 from samdomain_geo.evaluation.raster_outcome import RasterOutcome
 from samdomain_geo.evaluation.raster_pictures import draw_close_ups, draw_confusion, draw_overview

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from samdomain.html_report import Section, Table, amount, share
 from samdomain_geo.evaluation.adjusted_area import Estimate, adjust_area, number
 from samdomain_geo.evaluation.picture import Legend
 from samdomain_geo.evaluation.raster_comparison import RasterComparison
-from samdomain_geo.evaluation.report import Section, Table, amount, share
 
 _HECTARE = 10_000.0  # square metres
 

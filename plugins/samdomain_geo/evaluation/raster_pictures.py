@@ -9,12 +9,12 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from samdomain.html_report import Picture
 from samdomain_geo.evaluation.confusion import ConfusionMatrix
 from samdomain_geo.evaluation.labels import LabelBlock, LabelSource
 from samdomain_geo.evaluation.picture import (
     NO_DATA,
     Legend,
-    Picture,
     add_scale_bar,
     mark_place,
     new_figure,

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from samdomain_geo.evaluation.picture import Picture
-from samdomain_geo.evaluation.report import Report, Section, write_report
+from samdomain.html_report import Picture, Report, Section, write_report
 from samdomain_geo.identity import Identity
 from samdomain_geo.output import Output
 from samdomain_geo.plan import now, software

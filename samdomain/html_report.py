@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from samdomain_geo.evaluation.picture import Picture
-
 NOT_KNOWN = "n/a"
 
 _STYLE = """
@@ -32,6 +30,21 @@ img { max-width: 100%; height: auto; }
   h2 { break-after: avoid; }
 }
 """
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture for a report.
+
+    Attributes:
+        title: what it shows.
+        caption: how to read it.
+        png: the picture itself.
+    """
+
+    title: str
+    caption: str
+    png: bytes
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from samdomain_geo.evaluation.picture import Picture
-from samdomain_geo.evaluation.report import Report, Section, Table, amount, share, write_report
+from samdomain.html_report import Picture, Report, Section, Table, amount, share, write_report
 
 NASTY = '<script>alert("x & y")</script>'
 
