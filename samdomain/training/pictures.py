@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Int, Num
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 from torch import Tensor
 
 from samdomain.errors import InputError
@@ -65,7 +66,7 @@ def size(path: Path) -> tuple[int, int]:
         return image.height, image.width
 
 
-def loaded(path: Path) -> Image.Image:
+def loaded(path: Path) -> ImageFile:
     """Open an image and read its pixels; close it, or use it as a context.
 
     Raises:
@@ -73,6 +74,9 @@ def loaded(path: Path) -> Image.Image:
     """
     image = _opened(path)
     try:
+        # Without a name it is read and not mapped: Pillow 13 maps TIFFs that are stored turned
+        # with rows and columns exchanged, which garbles them.
+        image.filename = ""
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
         image.close()
@@ -87,7 +91,7 @@ def values_of(image: Image.Image) -> np.ndarray:
     return values.astype(np.int32) if values.dtype.itemsize == 2 else values  # noqa: PLR2004 - bytes
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(path: Path) -> ImageFile:
     try:
         return Image.open(path)
     except FileNotFoundError as error:

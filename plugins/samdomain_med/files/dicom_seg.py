@@ -15,6 +15,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.valuerep import DS
 
 import samdomain
 from samdomain.errors import InputError
@@ -34,11 +35,13 @@ _TERMS: dict[str, tuple[Code, Code]] = {
 }
 _SERIES_NUMBER = 1000  # added to the image's: scanners count their own from 1
 _LABEL_LENGTH = 64  # characters of PS3.5's LO
+_NO_DISTANCE = 1.0  # millimetres; highdicom reads no SEG back that tells no thickness
 # Of type 2, empty where they are not known; de-identified files often lack them.
 _MAY_BE_EMPTY = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID",
     "StudyDate", "StudyTime",
 )  # fmt: skip
+_SEXES = frozenset({"M", "F", "O"})  # all that PS3.3 C.7.1.1 defines
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,8 @@ class Series:
         """
         path = self.slices[0].path
         with private(path, "has a header that no DICOM SEG can be made for"):
-            sources = [_filled(one.header) for one in self.slices]
+            thickness = _distance(self.slices)
+            sources = [_filled(one.header, thickness) for one in self.slices]
             frames = _frames(mask)
             written = Segmentation(
                 source_images=sources,
@@ -76,7 +80,6 @@ class Series:
                 software_versions=samdomain.__version__,
                 device_serial_number="0",
                 content_description="Research use only",
-                content_creator_name="samdomain",
                 content_label="SEGMENTATION",
                 series_description="samdomain, research use only",
                 transfer_syntax_uid=ExplicitVRLittleEndian,
@@ -114,12 +117,27 @@ def _frames(mask: np.ndarray) -> Integer[np.ndarray, "slices rows columns"]:
     return mask[None] if flat else np.ascontiguousarray(mask.transpose(2, 1, 0))
 
 
-def _filled(header: Dataset) -> Dataset:
+def _distance(slices: Sequence[Slice]) -> float:
+    """Return the millimetres from slice to slice."""
+    places = [one.position for one in slices if one.position is not None]
+    if len(places) < 2:  # noqa: PLR2004 - a distance lies between two
+        return _NO_DISTANCE
+    return float(np.linalg.norm(places[-1] - places[0])) / (len(places) - 1)
+
+
+def _filled(header: Dataset, thickness: float) -> Dataset:
     """Copy a header, with empty values for what highdicom expects and files may lack."""
     filled = copy.copy(header)
     for keyword in _MAY_BE_EMPTY:
         if keyword not in filled:
             setattr(filled, keyword, "")
+    if filled.PatientSex not in _SEXES:
+        filled.PatientSex = ""
+    if not filled.get("SliceThickness"):
+        filled.SliceThickness = DS(thickness, auto_format=True)
+    if "FrameOfReferenceUID" not in filled and "ImagePositionPatient" in filled:
+        # Places need a frame that they count in; images without it share none with others.
+        filled.FrameOfReferenceUID = generate_uid(entropy_srcs=[str(filled.SeriesInstanceUID)])
     return filled
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,13 +105,13 @@ _GEOMETRY: dict[str, Callable[[Slice], Any]] = {
 def _check_steps(slices: Sequence[Slice], places: Float64[np.ndarray, " n"]) -> None:
     steps = np.diff(places)
     usual = float(np.median(steps))
-    for below, above, step in zip(slices, slices[1:], steps, strict=False):
-        between = f"{below.path} and {above.path.name}"
-        if step < _TOGETHER:
-            raise InputError(
-                f"{between} lie at the same place, as times or echoes of one volume do: "
-                "give a folder of one volume"
-            )
+    pairs = [f"{below.path} and {above.path.name}" for below, above in pairwise(slices)]
+    if steps.min() < _TOGETHER:
+        raise InputError(
+            f"{pairs[int(steps.argmin())]} lie at the same place, as times or echoes of one volume "
+            "do: give a folder of one volume"
+        )
+    for between, step in zip(pairs, steps, strict=True):
         if step > _MISSING * usual:
             raise InputError(
                 f"slices are missing between {between}: {step:.3g} mm apart, where others are "

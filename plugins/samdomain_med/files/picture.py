@@ -15,7 +15,7 @@ from samdomain_med.files.case import Case, Kind
 from samdomain_med.files.mark import MARK
 
 _WHITE = 255
-_BYTE = 255  # the largest value of a mask of eight bits
+_ORIENTATION = 0x0112  # EXIF 2.3, section 4.6.4
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,17 @@ def read_picture(path: Path, name: str | None = None) -> Case:
         InputError: the file is missing, broken, no picture, or has several pages.
     """
     notes: list[str] = []
-    with loaded(path) as stored:
-        if getattr(stored, "n_frames", 1) > 1:
-            raise InputError(
-                f"{path} has {getattr(stored, 'n_frames', 1)} pages: save each as a picture of its "
-                "own, or a stack of slices as NIfTI"
-            )
-        orientation = stored.getexif().get(0x0112, 1)
-    if orientation != 1:
-        notes.append("the picture is stored turned; its mask lies on it as viewers show it")
     with _upright(path) as image:
         values, valid = _pixels(image)
+    with Image.open(path) as stored:  # Pillow forgets what it applied to a TIFF
+        pages, orientation = getattr(stored, "n_frames", 1), stored.getexif().get(_ORIENTATION, 1)
+    if pages > 1:
+        raise InputError(
+            f"{path} has {pages} pages: save each as a picture of its own, or a stack of slices "
+            "as NIfTI"
+        )
+    if orientation != 1:
+        notes.append("the picture is stored turned; its mask lies on it as viewers show it")
     if values.dtype.itemsize > 1:
         notes.append(f"values of {values.dtype.name}, from {values.min()} to {values.max()}")
     if valid is not None:

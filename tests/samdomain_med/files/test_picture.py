@@ -51,7 +51,7 @@ def test_a_palette_becomes_colours(tmp_path: Path) -> None:
 def test_transparent_pixels_hold_no_object(tmp_path: Path) -> None:
     """What lies under transparent pixels is black, and a mask there is cleared."""
     values = np.full((1, 2, 4), 200, dtype=np.uint8)
-    values[0, 1, 3] = 0
+    values[0, :, 3] = 255, 0
     case = read_picture(save(tmp_path / "a.png", values))
     assert case.pixels[:, 0].T.tolist() == [[200, 200, 200], [0, 0, 0]]
     mask = case.write(np.ones((1, 2), dtype=bool), tmp_path)
