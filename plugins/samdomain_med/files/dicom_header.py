@@ -1,6 +1,7 @@
 """Headers of DICOM files: what is read of them, and how what they say of patients stays inside."""
 
 import logging
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from samdomain.errors import InputError
 
@@ -24,8 +25,9 @@ _MAGIC_AT = 128  # bytes, PS3.10 section 7.1
 # What pydicom, its decoders and highdicom raise for values that break the standard.
 _FAULTS = (
     ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError,
-    ValueError, struct.error, InvalidDicomError, MemoryError,
+    ValueError, struct.error, InvalidDicomError, BytesLengthException, MemoryError,
 )  # fmt: skip
+_MODALITY = re.compile("[A-Z]{2,16}")  # defined terms of PS3.3 C.7.3.1.1.1
 # Objects that have rows and columns and are no images of a patient.
 _NO_IMAGES = frozenset({"SEG", "RTDOSE", "PR", "SR", "KO", "RTSTRUCT", "RTPLAN"})
 
@@ -36,7 +38,14 @@ class Slice:
 
     Attributes:
         path: its file.
-        header: everything but the pixels, with what it says of the patient.
+        header: everything but the pixels, with what it says of the patient; pydicom converts a
+            value, and complains of it, when it is first asked for: only within `private`.
+        uid: its own.
+        series: UID of its series.
+        number: of its series, as the scanner counts; 0 where it is not told.
+        modality: "CT", "US"; None where it is no term of the standard's form.
+        size: rows and columns.
+        channels: one, or three of colours.
         position: (3,) millimetres to the first pixel's middle; None where it is not told.
         orientation: (2, 3) unit vectors along a row and down a column.
         spacing: (2,) millimetres between rows, and between columns.
@@ -44,14 +53,15 @@ class Slice:
 
     path: Path
     header: Dataset = field(repr=False)
+    uid: str = field(repr=False)
+    series: str = field(repr=False)
+    number: int
+    modality: str | None
+    size: tuple[int, int]
+    channels: int
     position: Float64[np.ndarray, "3"] | None
     orientation: Float64[np.ndarray, "2 3"] | None
     spacing: Float64[np.ndarray, "2"] | None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return int(self.header.Rows), int(self.header.Columns)
 
 
 @contextmanager
@@ -109,14 +119,22 @@ def read_slice(path: Path) -> Slice | None:
         header = dcmread(path, stop_before_pixels=True, force=True)
         if "SOPClassUID" not in header or "SOPInstanceUID" not in header:
             raise InputError(f"{path} is no DICOM file: take it out of the folder")
-        if str(header.get("Modality", "")) in _NO_IMAGES or "Rows" not in header:
+        modality = str(header.get("Modality", ""))
+        if modality in _NO_IMAGES or "Rows" not in header:
             return None
+        number = str(header.get("SeriesNumber") or "")
         return Slice(
-            path,
-            header,
-            _vector(header, "ImagePositionPatient", (3,)),
-            _vector(header, "ImageOrientationPatient", (2, 3)),
-            _vector(header, "PixelSpacing", (2,)),
+            path=path,
+            header=header,
+            uid=str(header.SOPInstanceUID),
+            series=str(header.get("SeriesInstanceUID", "")),
+            number=int(number) if number.isdecimal() else 0,
+            modality=modality if _MODALITY.fullmatch(modality) else None,
+            size=(int(header.Rows), int(header.Columns)),
+            channels=int(header.get("SamplesPerPixel") or 1),
+            position=_vector(header, "ImagePositionPatient", (3,)),
+            orientation=_vector(header, "ImageOrientationPatient", (2, 3)),
+            spacing=_vector(header, "PixelSpacing", (2,)),
         )
 
 

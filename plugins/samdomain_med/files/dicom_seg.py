@@ -72,7 +72,7 @@ class Series:
                     _described(number, name) for number, name in enumerate(classes, start=1)
                 ],
                 series_instance_uid=_uid("series", sources, frames, classes),
-                series_number=_SERIES_NUMBER + int(sources[0].get("SeriesNumber") or 0),
+                series_number=_SERIES_NUMBER + self.slices[0].number,
                 sop_instance_uid=_uid("instance", sources, frames, classes),
                 instance_number=1,
                 manufacturer="samdomain",
@@ -90,13 +90,13 @@ class Series:
 
     def labels(self, path: Path, case: Case) -> Integer[np.ndarray, "*axes"]:
         """Read the segments of a DICOM SEG that refers to the images of the case."""
-        uids = [str(one.header.SOPInstanceUID) for one in self.slices]
+        uids = [one.uid for one in self.slices]
         with private(path, "is no DICOM SEG that can be read"):
             read = segread(path)
-        if not set(uids) & {str(uid) for _, _, uid in read.get_source_image_uids()}:
-            raise InputError(f"{path} is a segmentation of other images than {case.path}")
-        if (read.Rows, read.Columns) != self.slices[0].size:
-            raise InputError(f"{path} has other rows and columns than {case.path}")
+            if not set(uids) & {str(uid) for _, _, uid in read.get_source_image_uids()}:
+                raise InputError(f"{path} is a segmentation of other images than {case.path}")
+            if (read.Rows, read.Columns) != self.slices[0].size:
+                raise InputError(f"{path} has other rows and columns than {case.path}")
         with private(path, f"does not lie on the pixels of {case.path}, or its segments overlap"):
             frames = read.get_pixels_by_source_instance(
                 uids, combine_segments=True, assert_missing_frames_are_empty=True

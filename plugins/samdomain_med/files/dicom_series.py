@@ -1,6 +1,5 @@
 """DICOM series in: the images of a folder, or one file, as a case."""
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,6 @@ from samdomain_med.files.dicom_header import Slice, is_dicom, read_slice
 from samdomain_med.files.dicom_pixels import read_pixels
 from samdomain_med.files.dicom_seg import Series
 from samdomain_med.files.dicom_stack import stack
-
-_MODALITY = re.compile("[A-Z]{2,16}")  # defined terms of PS3.3 C.7.3.1.1.1
 
 
 def read_series(path: Path, name: str | None = None, *, series: str | None = None) -> Case:
@@ -33,13 +30,12 @@ def read_series(path: Path, name: str | None = None, *, series: str | None = Non
     """
     slices = _chosen(path, series_in(path), series)
     name = name or (path.name if path.is_dir() else path.stem)
-    modality = str(slices[0].header.get("Modality", ""))
-    known = modality if _MODALITY.fullmatch(modality) else None
+    modality = slices[0].modality
     if len(slices) == 1:
         pixels = read_pixels(slices[0].path)
         spacing = slices[0].spacing
         apart = None if spacing is None else tuple(float(side) for side in spacing)
-        return Case(name, path, pixels, Series(tuple(slices)), spacing=apart, modality=known)
+        return Case(name, path, pixels, Series(tuple(slices)), spacing=apart, modality=modality)
     ordered = stack(slices)
     return Case(
         name=name,
@@ -48,7 +44,7 @@ def read_series(path: Path, name: str | None = None, *, series: str | None = Non
         origin=Series(ordered.slices),
         affine=ordered.affine,
         spacing=ordered.spacing,
-        modality=known,
+        modality=modality,
     )
 
 
@@ -70,20 +66,15 @@ def series_in(path: Path) -> dict[str, list[Slice]]:
             continue
         one = read_slice(file)
         if one is not None:
-            found[str(one.header.get("SeriesInstanceUID", ""))].append(one)
+            found[one.series].append(one)
     if not found:
         raise InputError(f"{path} holds no DICOM image: give a folder or a file of a series")
-    return dict(sorted(found.items(), key=lambda item: (_number(item[1][0]), item[0])))
+    return dict(sorted(found.items(), key=lambda item: (item[1][0].number, item[0])))
 
 
 def _files(folder: Path) -> list[Path]:
     shown = (path for path in folder.iterdir() if not path.name.startswith("."))
     return sorted(path for path in shown if path.is_file() and is_dicom(path))
-
-
-def _number(one: Slice) -> int:
-    number = str(one.header.get("SeriesNumber") or "")
-    return int(number) if number.isdecimal() else 0
 
 
 def _chosen(path: Path, found: dict[str, list[Slice]], series: str | None) -> list[Slice]:

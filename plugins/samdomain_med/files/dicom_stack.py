@@ -98,7 +98,7 @@ _GEOMETRY: dict[str, Callable[[Slice], Any]] = {
     "rows and columns": lambda one: one.size,
     "directions": lambda one: one.orientation,
     "pixel sizes": lambda one: one.spacing,
-    "numbers of channels": lambda one: int(one.header.get("SamplesPerPixel") or 1),
+    "numbers of channels": lambda one: one.channels,
 }
 
 

@@ -238,11 +238,31 @@ def test_nothing_of_the_patient_comes_out(
 ) -> None:
     """A header whose values break the standard is read without a word of what it says."""
     path = write_image(tmp_path / "a.dcm", VALUES[0])
-    # a date, a number and a UID that are none
-    content = path.read_bytes().replace(b"19700102", b"DOE^JANE").replace(b"\x023 ", b"\x02JD")
-    path.write_bytes(
-        content.replace(b"1.2.826.0.1.3680043.8.498.1.9", b"DOE^JANE.0.1.3680043.8.498.1.")
-    )
+    content = path.read_bytes().replace(b"19700102", b"DOE^JANE")  # a date that is none
+    for uid in (b"1.2.826.0.1.3680043.8.498.1.7", b"1.2.826.0.1.3680043.8.498.1.9"):
+        content = content.replace(uid, b"DOE^JANE" + uid[8:])
+    path.write_bytes(content)
     case = read_series(path)
-    said = caplog.text + "".join(capfd.readouterr()) + repr(case) + repr(case.origin)
+    with pytest.raises(InputError) as told:
+        read_series(path, series="2")
+    said = (
+        str(told.value) + caplog.text + "".join(capfd.readouterr()) + repr(case) + repr(case.origin)
+    )
     assert not any(word in said for word in ("DOE", "JANE", "4711", "ACC-0815"))
+
+
+def test_damaged_files_are_read_or_refused(tmp_path: Path, write_image: Write) -> None:
+    """Bytes changed anywhere give an image or an error with the name, and nothing else."""
+    draw = np.random.default_rng(0)
+    sound = write_image(tmp_path / "sound", VALUES[0]).read_bytes()
+    for _ in range(60):
+        content = bytearray(sound)
+        for at in draw.integers(128, len(content), 3):
+            content[at] = draw.integers(256)
+        (tmp_path / "odd.dcm").write_bytes(content)
+        try:
+            case = read_series(tmp_path / "odd.dcm")
+            case.write(np.ones(case.shape, bool), tmp_path)
+        except InputError as error:
+            assert "odd.dcm" in str(error)
+            assert "DOE" not in str(error)
