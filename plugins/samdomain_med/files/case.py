@@ -18,9 +18,15 @@ Kind = Literal["picture", "nifti", "dicom"]
 class Origin(Protocol):
     """What is kept of the files that a case was read from, to write masks in their geometry."""
 
-    kind: Kind
-    suffix: str
-    """What the name of a mask ends in, behind the name of the case."""
+    @property
+    def kind(self) -> Kind:
+        """Sort of the files."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """What the name of a mask ends in, behind the name of the case."""
+        ...
 
     def save(
         self, mask: Integer[np.ndarray, "*axes"], file: Path, classes: Sequence[str], /

@@ -253,7 +253,7 @@ def test_nothing_of_the_patient_comes_out(
 
 def test_damaged_files_are_read_or_refused(tmp_path: Path, write_image: Write) -> None:
     """Bytes changed anywhere give an image or an error with the name, and nothing else."""
-    draw = np.random.default_rng(0)
+    draw, told = np.random.default_rng(0), []
     sound = write_image(tmp_path / "sound", VALUES[0]).read_bytes()
     for _ in range(60):
         content = bytearray(sound)
@@ -264,5 +264,6 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path, write_image: Write) -
             case = read_series(tmp_path / "odd.dcm")
             case.write(np.ones(case.shape, bool), tmp_path)
         except InputError as error:
-            assert "odd.dcm" in str(error)
-            assert "DOE" not in str(error)
+            told.append(str(error))
+    assert told
+    assert all("odd.dcm" in message and "DOE" not in message for message in told)
