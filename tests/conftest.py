@@ -13,7 +13,8 @@ from samdomain.testing import move_trained, tiny_sam
 from samdomain.weights import REGISTRY, load_sam
 
 # A plugin's tests run where its extra is installed.
-collect_ignore = ["samdomain_geo"] if find_spec("rasterio") is None else []
+_EXTRAS = {"samdomain_geo": "rasterio", "samdomain_med": "monai"}
+collect_ignore = [tests for tests, library in _EXTRAS.items() if find_spec(library) is None]
 
 
 @pytest.fixture(autouse=True, scope="session")

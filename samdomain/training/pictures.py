@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Int, Num
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 from torch import Tensor
 
 from samdomain.errors import InputError
@@ -13,7 +14,8 @@ from samdomain.errors import InputError
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 """What the name of an image or a mask may end in, in small letters."""
 
-_GREY_MODES = frozenset({"L", "I", "F", "I;16", "I;16B", "I;16L"})
+GREY_MODES = frozenset({"L", "I", "F", "I;16", "I;16B", "I;16L"})
+"""Pillow's modes of one channel whose values are brightness, and no colours of a palette."""
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -29,11 +31,11 @@ def read_image(path: Path) -> Num[Tensor, "3 h w"]:
     Raises:
         InputError: the file is missing, broken or no image.
     """
-    with _loaded(path) as image:
-        if image.mode in _GREY_MODES:
-            values = _values(image)
+    with loaded(path) as image:
+        if image.mode in GREY_MODES:
+            values = values_of(image)
             return torch.as_tensor(values)[None].expand(3, -1, -1).contiguous()
-        return torch.as_tensor(_values(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+        return torch.as_tensor(values_of(image.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
 def read_values(path: Path) -> Int[Tensor, "h w"]:
@@ -44,14 +46,14 @@ def read_values(path: Path) -> Int[Tensor, "h w"]:
     Raises:
         InputError: the file is missing, broken or no image.
     """
-    with _loaded(path) as image:
+    with loaded(path) as image:
         if image.mode in {"1", "P"}:
-            return torch.as_tensor(_values(image).astype(np.int64))
-        if image.mode in _GREY_MODES:
-            return torch.as_tensor(_values(image).astype(np.int64))
+            return torch.as_tensor(values_of(image).astype(np.int64))
+        if image.mode in GREY_MODES:
+            return torch.as_tensor(values_of(image).astype(np.int64))
         if image.mode == "LA":
-            return torch.as_tensor(_values(image.convert("L")).astype(np.int64))
-        return torch.as_tensor(_values(image.convert("RGB")).max(axis=2).astype(np.int64))
+            return torch.as_tensor(values_of(image.convert("L")).astype(np.int64))
+        return torch.as_tensor(values_of(image.convert("RGB")).max(axis=2).astype(np.int64))
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -64,18 +66,17 @@ def size(path: Path) -> tuple[int, int]:
         return image.height, image.width
 
 
-def _opened(path: Path) -> Image.Image:
-    try:
-        return Image.open(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: check the folder or the list of files") from error
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"{path} is no image that can be read: {error}") from error
+def loaded(path: Path) -> ImageFile:
+    """Open an image and read its pixels; close it, or use it as a context.
 
-
-def _loaded(path: Path) -> Image.Image:
+    Raises:
+        InputError: the file is missing, broken or no image.
+    """
     image = _opened(path)
     try:
+        # Without a name it is read and not mapped: Pillow 13 maps TIFFs that are stored turned
+        # with rows and columns exchanged, which garbles them.
+        image.filename = ""
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
         image.close()
@@ -83,7 +84,17 @@ def _loaded(path: Path) -> Image.Image:
     return image
 
 
-def _values(image: Image.Image) -> np.ndarray:
+def values_of(image: Image.Image) -> np.ndarray:
+    """Return the values of an image that is loaded, those of sixteen bits as int32."""
     values = np.array(image)
     # torch has no operations for uint16 and big-endian values.
     return values.astype(np.int32) if values.dtype.itemsize == 2 else values  # noqa: PLR2004 - bytes
+
+
+def _opened(path: Path) -> ImageFile:
+    try:
+        return Image.open(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the folder or the list of files") from error
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} is no image that can be read: {error}") from error

@@ -50,6 +50,18 @@ def test_ids_of_sixteen_bits_are_kept(tmp_path: Path) -> None:
     assert read_values(save(tmp_path / "a.png", values)).tolist() == values.tolist()
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_tiff_that_is_stored_turned_is_not_garbled(
+    tmp_path: Path, compression: str | None
+) -> None:
+    """A TIFF's orientation is applied, compressed or not."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the first row is the right side of what viewers show
+    turned = Image.fromarray(np.array([[1, 2, 3], [4, 5, 6]], dtype=np.uint8))
+    turned.save(tmp_path / "a.tif", exif=exif, compression=compression)
+    assert read_image(tmp_path / "a.tif")[0].tolist() == [[4, 1], [5, 2], [6, 3]]
+
+
 def test_size_is_rows_and_columns(tmp_path: Path) -> None:
     """The size comes without reading the pixels."""
     assert size(save(tmp_path / "a.png", np.zeros((2, 5), dtype=np.uint8))) == (2, 5)

@@ -1,0 +1,143 @@
+"""Headers of DICOM files: what is read of them, and how what they say of patients stays inside."""
+
+import logging
+import re
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from pydicom import Dataset, dcmread
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+from samdomain.errors import InputError
+
+SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
+"""What the name of a DICOM file may end in, in small letters; most have no ending."""
+
+_MAGIC = b"DICM"
+_MAGIC_AT = 128  # bytes, PS3.10 section 7.1
+# What pydicom, its decoders and highdicom raise for values that break the standard.
+_FAULTS = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError,
+    ValueError, struct.error, InvalidDicomError, BytesLengthException, MemoryError,
+)  # fmt: skip
+_MODALITY = re.compile("[A-Z]{2,16}")  # defined terms of PS3.3 C.7.3.1.1.1
+# Objects that have rows and columns and are no images of a patient.
+_NO_IMAGES = frozenset({"SEG", "RTDOSE", "PR", "SR", "KO", "RTSTRUCT", "RTPLAN"})
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """One DICOM image: its file, and where it lies in the patient, left, posterior and superior.
+
+    Attributes:
+        path: its file.
+        header: everything but the pixels, with what it says of the patient; pydicom converts a
+            value, and complains of it, when it is first asked for: only within `private`.
+        uid: its own.
+        series: UID of its series.
+        number: of its series, as the scanner counts; 0 where it is not told.
+        modality: "CT", "US"; None where it is no term of the standard's form.
+        size: rows and columns.
+        channels: one, or three of colours.
+        position: (3,) millimetres to the first pixel's middle; None where it is not told.
+        orientation: (2, 3) unit vectors along a row and down a column.
+        spacing: (2,) millimetres between rows, and between columns.
+    """
+
+    path: Path
+    header: Dataset = field(repr=False)
+    uid: str = field(repr=False)
+    series: str = field(repr=False)
+    number: int
+    modality: str | None
+    size: tuple[int, int]
+    channels: int
+    position: Float64[np.ndarray, "3"] | None
+    orientation: Float64[np.ndarray, "2 3"] | None
+    spacing: Float64[np.ndarray, "2"] | None
+
+
+@contextmanager
+def private(path: Path, doing: str) -> Iterator[None]:
+    """Let nothing out of a block that quotes a DICOM file: no warning, log or error of a library.
+
+    Args:
+        path: file to name in their place.
+        doing: what fails, behind the file's name, as "cannot be read".
+
+    Raises:
+        InputError: the block failed.
+    """
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: check the folder") from None
+    except _FAULTS as error:
+        # Neither the message nor the error itself, whose text may hold a patient's name.
+        raise InputError(f"{path} {doing} ({type(error).__name__})") from None
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def is_dicom(path: Path) -> bool:
+    """Tell by its name or its first bytes whether a file claims to be DICOM."""
+    if path.name.upper() == "DICOMDIR":
+        return False
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC
+    except OSError:
+        return False
+
+
+def read_slice(path: Path) -> Slice | None:
+    """Read the header of a DICOM image; None where a sound DICOM file holds none, as a report.
+
+    Raises:
+        InputError: the file is missing, or no DICOM file that can be read.
+    """
+    with private(path, "is no DICOM file that can be read, or is broken"):
+        # Old scanners leave the first 132 bytes out; what is no DICOM has no class of objects.
+        header = dcmread(path, stop_before_pixels=True, force=True)
+        if "SOPClassUID" not in header or "SOPInstanceUID" not in header:
+            raise InputError(f"{path} is no DICOM file: take it out of the folder")
+        modality = str(header.get("Modality", ""))
+        if modality in _NO_IMAGES or "Rows" not in header:
+            return None
+        number = str(header.get("SeriesNumber") or "")
+        return Slice(
+            path=path,
+            header=header,
+            uid=str(header.SOPInstanceUID),
+            series=str(header.get("SeriesInstanceUID", "")),
+            number=int(number) if number.isdecimal() else 0,
+            modality=modality if _MODALITY.fullmatch(modality) else None,
+            size=(int(header.Rows), int(header.Columns)),
+            channels=int(header.get("SamplesPerPixel") or 1),
+            position=_vector(header, "ImagePositionPatient", (3,)),
+            orientation=_vector(header, "ImageOrientationPatient", (2, 3)),
+            spacing=_vector(header, "PixelSpacing", (2,)),
+        )
+
+
+def _vector(header: Dataset, keyword: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    values = header.get(keyword)
+    return None if not values else np.array([float(v) for v in values]).reshape(shape)
