@@ -10,7 +10,7 @@ from samdomain.adapter_file import AdapterCard, load_adapter
 from samdomain.adapter_file.shipped import find_adapter
 from samdomain.errors import InputError
 from samdomain.recipes import THING, Legend, Recipe, read_recipe
-from samdomain.sam import Prediction, Prompts, Sam, SamLike, encode
+from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, encode
 
 
 class Segmenter(nn.Module):
@@ -63,8 +63,11 @@ class Segmenter(nn.Module):
         self, images: Float[Tensor, "b c h w"], prompts: Prompts | None = None
     ) -> Prediction:
         """Return what the recipe finds, in the decoder's resolution and the images'."""
-        embedding = encode(self.sam, images, self.value_range)
-        return self.recipe.answer(self.sam, embedding, prompts)
+        return self.recipe.answer(self.sam, self.encode(images), prompts)
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Embedding:
+        """Encode images in the values that the model knows."""
+        return encode(self.sam, images, self.value_range)
 
     @torch.no_grad()
     def probabilities(

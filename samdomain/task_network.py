@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from samdomain.errors import InputError
 from samdomain.recipes import THING, Batch, PromptFree, Recipe, total
-from samdomain.sam import Prediction, Prompts, SamLike, encode
+from samdomain.sam import Prediction, Prompts, SamLike
 from samdomain.segmenter import Segmenter
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,7 @@ class TaskNetwork(Segmenter):
         low, high = self.delivered
         pixels = (images - low) * (_WHITE / (high - low))
         if prompts is None and self.training and isinstance(self.recipe, PromptFree):
-            embedding = encode(self.sam, pixels, self.value_range)
-            self._decoded = self.recipe.decode(self.sam, embedding)
+            self._decoded = self.recipe.decode(self.sam, self.encode(pixels))
         else:
             self._decoded = (self.answer(pixels, prompts),)
         return self._decoded[-1].logits

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from samdomain.door import Verb
+from samdomain_med.verbs.segment import segment
 
 _HERE = Path(__file__).parent
 
@@ -14,8 +15,8 @@ class Med:
     name = "med"
 
     def verbs(self) -> Mapping[str, Verb]:
-        """Return the commands `samdomain med ...`: none yet."""
-        return {}
+        """Return the commands `samdomain med ...` by name."""
+        return {"segment": segment}
 
     def recipes(self) -> Mapping[str, type]:
         """Return the plugin's own recipes: none yet."""

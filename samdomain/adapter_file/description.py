@@ -66,6 +66,9 @@ class AdapterCard:
         value_range: lowest and highest value of a pixel in training, for models that scale by
             them; None where each image had its own.
         temperature: what logits are divided by before they become probabilities.
+        modality: kind of image by DICOM's code, as "ES" of endoscopies or "CT"; empty where it does
+            not matter.
+        intended_use: what the adapter may be used for, and what it is not made for.
         metrics: figures of each seed, with the names of split and metric.
         data: what it was trained on.
         licence: terms of the adapter itself.
@@ -80,6 +83,8 @@ class AdapterCard:
     chip_size: int | None = None
     value_range: tuple[float, ...] | None = None
     temperature: float = 1.0
+    modality: str = ""
+    intended_use: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data: tuple[DataSource, ...] = ()
     licence: str = "Apache-2.0"
@@ -164,7 +169,7 @@ def _read(kind: type[Read], values: object) -> Read:
 
 
 # The first files of schema 1 have no such fields; their defaults say what was so then.
-_LATER = frozenset({"chip_size", "value_range", "temperature"})
+_LATER = frozenset({"chip_size", "value_range", "temperature", "modality", "intended_use"})
 
 
 def _read_card(values: Mapping[str, Any]) -> AdapterCard:

@@ -53,6 +53,8 @@ def _use(adapter: Adapter) -> str:
         "output": adapter.card.output,
         "input": f"{spec.input_size} px, {spec.input_channels} channels",
         "prompts": ", ".join(sorted(spec.prompts)),
+        "intended use": adapter.card.intended_use,
+        "modality": adapter.card.modality,
         "classes": ", ".join(adapter.card.classes),
         "pixel size in training": f"{adapter.card.pixel_size} m" if adapter.card.pixel_size else "",
         "side of images in training": f"{adapter.card.chip_size} px"

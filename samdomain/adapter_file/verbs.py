@@ -19,6 +19,7 @@ def list_adapters() -> Facts:
             "for": adapter.card.summary,
             "base": adapter.base.name,
             "output": adapter.card.output,
+            **({"modality": adapter.card.modality} if adapter.card.modality else {}),
             "folder": str(folder),
         }
     return Facts(found or {"adapters": "none is shipped with the installed domains"})

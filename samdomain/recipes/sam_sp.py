@@ -138,7 +138,14 @@ class SamSP(Values):
         """Return one mask an image, the last pass's, or one a prompt where prompts are given."""
         if prompts is not None:
             return ask(sam, embedding, prompts)
-        return self_prompt(sam, embedding, self.rounds)[-1]
+        return self.passes(sam, embedding)[-1]
+
+    def passes(self, sam: SamLike, embedding: Embedding) -> tuple[Prediction, ...]:
+        """Return the first answer and what became of it in each later pass.
+
+        Where first and last disagree, the model is not sure of what it found.
+        """
+        return self_prompt(sam, embedding, self.rounds)
 
     @torch.no_grad()
     def predict(self, sam: SamLike, images: Images, prompts: Prompts | None = None) -> Prediction:
@@ -148,7 +155,7 @@ class SamSP(Values):
     @torch.no_grad()
     def measure(self, sam: SamLike, batch: Batch) -> dict[str, Float[Tensor, " n"]]:
         """Measure the Dice of each image, in the first pass ("dice_first") and in the last."""
-        first, *others = self_prompt(sam, batch.encoded(sam), self.rounds)
+        first, *others = self.passes(sam, batch.encoded(sam))
         return {
             "dice": score_images(dice_score, others[-1] if others else first, batch),
             "dice_first": score_images(dice_score, first, batch),

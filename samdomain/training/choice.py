@@ -100,6 +100,8 @@ class CardChoice:
         data: name, licence and source of the data that it is trained on.
         classes: names of what is found, where the recipe does not name them.
         pixel_size: ground size of a pixel in metres, where the data do not tell.
+        modality: kind of image by DICOM's code; see `AdapterCard`.
+        intended_use: what the adapter may be used for, and what it is not made for.
     """
 
     summary: str = ""
@@ -107,6 +109,8 @@ class CardChoice:
     data: tuple[DataSource, ...] = ()
     classes: tuple[str, ...] = ()
     pixel_size: float | None = None
+    modality: str = ""
+    intended_use: str = ""
 
     def card(self, recipe: Recipe, scale: Scale, metrics: Mapping[str, Any]) -> AdapterCard:
         """Return the card of an adapter that a recipe trained on data of a scale."""
@@ -121,6 +125,8 @@ class CardChoice:
             pixel_size=self.pixel_size or scale.pixel,
             chip_size=scale.chip,
             value_range=scale.values,
+            modality=self.modality,
+            intended_use=self.intended_use,
             metrics=metrics,
             data=tuple(self.data),
             licence=self.licence,

@@ -73,7 +73,7 @@ def test_the_first_files_are_read(tmp_path: Path, trained: Callable[..., Sam]) -
     save_adapter(trained(LoRA()), tmp_path / "a", CARD)
     path = tmp_path / "a/samdomain.json"
     values = json.loads(path.read_text())
-    for name in ("chip_size", "value_range", "temperature"):
+    for name in ("chip_size", "value_range", "temperature", "modality", "intended_use"):
         del values[name]
     path.write_text(json.dumps(values))
     assert read_adapter(tmp_path / "a").card == CARD

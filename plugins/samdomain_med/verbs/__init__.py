@@ -1,0 +1,1 @@
+"""The commands of the med plugin, one a file."""
