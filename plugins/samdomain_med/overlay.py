@@ -13,7 +13,7 @@ from samdomain_med.intensities import Intensities
 FOUND, TRUE = (255, 140, 0), (0, 200, 255)
 """Colours of outlines: orange of what was found, blue of the truth."""
 
-_LARGEST = 640  # pixels of the longer side
+_SMALLEST, _LARGEST = 320, 640  # pixels of the longer side
 _IMAGE = 2  # axes of a picture
 
 
@@ -25,6 +25,8 @@ def draw(
     axis: int = 2,
 ) -> bytes:
     """Return a PNG of a picture, or of a volume's slice with most of it, with outlines.
+
+    Text that a device has burnt into the pixels stays in them.
 
     Args:
         case: what was looked at.
@@ -39,6 +41,8 @@ def draw(
         place = _fullest(masks, axis)
         shown = np.rot90(shown.take(place, axis=1 + axis), axes=(1, 2))
         masks = [np.rot90(mask.take(place, axis=axis)) for mask in masks]
+    times = max(1, _SMALLEST // max(shown.shape[1:]))  # a slice of 40 pixels shows nothing
+    shown, *masks = (one.repeat(times, -2).repeat(times, -1) for one in (shown, *masks))
     pixels = np.ascontiguousarray(np.broadcast_to(shown, (3, *shown.shape[1:])).transpose(1, 2, 0))
     picture = pixels.clip(0, 255).astype(np.uint8)
     colours = (FOUND,) if true is None else (TRUE, FOUND)
