@@ -29,7 +29,7 @@ from samdomain_med.volume_prompts import VolumeBox
 
 AXES = {"axial": 2, "sagittal": 0}  # of volumes turned to right, anterior, superior
 LARGEST_MOVE = 3
-FOLLOWING = {"propagated": Following(), "same_box": Following(margin=10_000)}
+FOLLOWING = {"propagated": Following(margin=1), "same_box": Following()}
 
 
 def main() -> None:

@@ -15,6 +15,8 @@ from samdomain_med.intensities import PICTURE_RANGE
 from samdomain_med.slices import Slicing, Volume, in_batches
 from samdomain_med.volume_prompts import Plan, Rectangle, VolumePrompt, rectangle
 
+_MARGIN = 1  # voxels by which an object of one slice may be larger in the next
+
 HALF = 0.5
 """Probability above which a voxel belongs to the object."""
 
@@ -27,7 +29,10 @@ class Following:
         context: side of the square that is shown of each slice, as a multiple of the longer side
             of the object's bounds. An object of a few voxels fills the network's input so; what
             is beyond the volume is not shown.
-        margin: voxels by which the box around one slice's answer is widened for the next.
+        margin: voxels by which the box around one slice's answer is widened for the next. By
+            default each slice of a `VolumeBox` is asked by the whole of it: on spinal cords that
+            was as good from a tight box, and far better from a rough one, where answers drift. An
+            object of the other prompts is followed with a margin of 1.
         batch: slices encoded at once; it changes memory and speed alone.
 
     Raises:
@@ -35,12 +40,12 @@ class Following:
     """
 
     context: float = 3.0
-    margin: int = 1
+    margin: int | None = None
     batch: int = 8
 
     def __post_init__(self) -> None:
         """Refuse what cannot be followed."""
-        if self.context < 1 or self.margin < 0 or self.batch < 1:
+        if self.context < 1 or (self.margin or 0) < 0 or self.batch < 1:
             raise InputError(
                 f"{self} was asked for: allowed are a context of 1 or more, a margin of 0 or "
                 "more, and a batch of 1 or more"
@@ -77,9 +82,10 @@ def propagate(
     """Segment one object of a volume from one prompt, in both directions from a start slice.
 
     Each slice is prompted by the box around the answer of the slice before, widened by a margin
-    and cut to the prompt's bounds, and by its logits where the weights take mask prompts. Where
-    an answer is empty, the following slice is asked by the whole bounds under a `VolumeBox`;
-    under other prompts the object has ended. Each slice is encoded once.
+    and cut to the prompt's bounds, and by its logits where the weights take mask prompts; see
+    `Following` for a `VolumeBox`. Where an answer is empty, the following slice is asked by the
+    whole bounds under a `VolumeBox`; under other prompts the object has ended. Each slice is
+    encoded once.
 
     Args:
         sam: model to ask.
@@ -184,6 +190,9 @@ class _Walk:
 
     def _widened(self, box: Rectangle) -> Rectangle:
         margin = self._following.margin
+        if margin is None and self._plan.insists:
+            return self._bounds
+        margin = _MARGIN if margin is None else margin
         near = (box[0] - margin).maximum(self._bounds[0])
         return torch.stack([near, (box[1] + margin).minimum(self._bounds[1])])
 

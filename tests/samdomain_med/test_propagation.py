@@ -156,8 +156,17 @@ def test_boxes_follow_the_object_within_a_margin() -> None:
     sam, volume = BrightSam(), torch.zeros(SIDE, SIDE, SIDE)
     volume[10:20, 12:18, 4:7] = 255  # rows, columns
     box = VolumeBox(torch.tensor([[5, 5, 4], [25, 25, 7]]))
-    propagate(sam, volume, box, Slicing(2), WHOLE)
+    propagate(sam, volume, box, Slicing(2), replace(WHOLE, margin=1))
     assert sam.prompt_encoder.boxes == [[5, 5, 25, 25], [11, 9, 19, 21], [11, 9, 19, 21]]
+
+
+def test_each_slice_of_a_box_is_asked_by_all_of_it() -> None:
+    """Answers drift where the box is rough, so by default none narrows the next."""
+    sam, volume = BrightSam(), torch.zeros(SIDE, SIDE, SIDE)
+    volume[10:20, 12:18, 4:7] = 255
+    box = VolumeBox(torch.tensor([[5, 5, 4], [25, 25, 7]]))
+    propagate(sam, volume, box, Slicing(2), WHOLE)
+    assert sam.prompt_encoder.boxes == [[5, 5, 25, 25]] * 3
 
 
 @pytest.mark.parametrize("kinds", [PROMPT_KINDS, frozenset({"box"})])
