@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Int, Num
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 from torch import Tensor
 
@@ -13,6 +13,9 @@ from samdomain.errors import InputError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 """What the name of an image or a mask may end in, in small letters."""
+
+_ORIENTATION = 0x0112  # EXIF 2.3, section 4.6.4
+_SIDEWAYS = frozenset({5, 6, 7, 8})  # values of it whose rows are shown as columns
 
 GREY_MODES = frozenset({"L", "I", "F", "I;16", "I;16B", "I;16L"})
 """Pillow's modes of one channel whose values are brightness, and no colours of a palette."""
@@ -57,17 +60,19 @@ def read_values(path: Path) -> Int[Tensor, "h w"]:
 
 
 def size(path: Path) -> tuple[int, int]:
-    """Read the (rows, columns) of an image without its pixels.
+    """Read the (rows, columns) of an image, as viewers show it, without its pixels.
 
     Raises:
         InputError: the file is missing or no image.
     """
     with _opened(path) as image:
-        return image.height, image.width
+        # Of a TIFF Pillow tells the upright size.
+        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _SIDEWAYS
+        return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def loaded(path: Path) -> ImageFile:
-    """Open an image and read its pixels; close it, or use it as a context.
+    """Open an image and read its pixels, upright as viewers show it; close it after use.
 
     Raises:
         InputError: the file is missing, broken or no image.
@@ -78,6 +83,7 @@ def loaded(path: Path) -> ImageFile:
         # with rows and columns exchanged, which garbles them.
         image.filename = ""
         image.load()
+        ImageOps.exif_transpose(image, in_place=True)
     except (OSError, SyntaxError, ValueError) as error:
         image.close()
         raise InputError(f"{path} is broken: {error}") from error

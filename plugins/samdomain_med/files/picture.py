@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Integer
-from PIL import Image, ImageOps
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from samdomain.errors import InputError
@@ -55,7 +55,7 @@ def read_picture(path: Path, name: str | None = None) -> Case:
         InputError: the file is missing, broken, no picture, or has several pages.
     """
     notes: list[str] = []
-    with _upright(path) as image:
+    with loaded(path) as image:
         values, valid = _pixels(image)
     with Image.open(path) as stored:  # Pillow forgets what it applied to a TIFF
         pages, orientation = getattr(stored, "n_frames", 1), stored.getexif().get(_ORIENTATION, 1)
@@ -102,12 +102,6 @@ def _finite(values: np.ndarray) -> tuple[np.ndarray, Bool[np.ndarray, "h w"] | N
 def _first(values: np.ndarray) -> np.ndarray:
     """Put the channels of (row, column, channel) first."""
     return np.ascontiguousarray(values.transpose(2, 0, 1))
-
-
-def _upright(path: Path) -> Image.Image:
-    image = loaded(path)
-    ImageOps.exif_transpose(image, in_place=True)
-    return image
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -62,6 +62,17 @@ def test_a_tiff_that_is_stored_turned_is_not_garbled(
     assert read_image(tmp_path / "a.tif")[0].tolist() == [[4, 1], [5, 2], [6, 3]]
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
+def test_images_are_read_as_viewers_show_them(tmp_path: Path, ending: str) -> None:
+    """A camera that was held upright stores rows as columns; its masks are drawn upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(np.zeros((16, 24), dtype=np.uint8)).save(path, exif=exif)
+    assert read_image(path).shape == (3, 24, 16)
+    assert size(path) == (24, 16)
+
+
 def test_size_is_rows_and_columns(tmp_path: Path) -> None:
     """The size comes without reading the pixels."""
     assert size(save(tmp_path / "a.png", np.zeros((2, 5), dtype=np.uint8))) == (2, 5)
