@@ -1,6 +1,7 @@
 """`samdomain med segment`: pictures, volumes and series in, masks and figures out."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -102,10 +103,14 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
         "with something found": sum(row.get("share", 0) > 0 for row in rows),
         "uncertain": sum(bool(row.get("uncertain")) for row in rows),
         "failed": len(failed),
-        "figures": {name: round(one.mean, 4) for name, one in summaries.items()},
+        "figures": {name: _told(one.mean) for name, one in summaries.items()},
     }
-    _record(out / RECORD, {**settings, **told, "intended use": card.intended_use or RESEARCH},
-            {name: asdict(one) for name, one in summaries.items()})  # fmt: skip
+    figures = {
+        name: {key: _told(value) for key, value in asdict(one).items()}
+        for name, one in summaries.items()
+    }
+    use = {"intended use": card.intended_use or RESEARCH}
+    _record(out / RECORD, {**settings, **told, **use, "summaries": figures})
     if failed:
         raise PartialError(
             f"{len(failed)} of {len(rows)} cases could not be read, as {failed[0]['name']} "
@@ -141,6 +146,11 @@ def _choice() -> str:
     return f"shipped are {listed or 'none'}; or give the folder of one that you trained"
 
 
-def _record(path: Path, told: dict[str, Any], summaries: dict[str, Any]) -> None:
+def _told(value: float) -> float | None:
+    """Return a figure as JSON can hold it."""
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def _record(path: Path, told: dict[str, Any]) -> None:
     with writing(path), whole_file(path) as scratch:
-        scratch.write_text(json.dumps({**told, "summaries": summaries}, indent=2) + "\n")
+        scratch.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n")
