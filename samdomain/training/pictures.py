@@ -82,15 +82,24 @@ def loaded(path: Path) -> ImageFile:
     """
     image = _opened(path)
     try:
-        # Without a name it is read and not mapped: Pillow 13 maps TIFFs that are stored turned
-        # with rows and columns exchanged, which garbles them.
-        image.filename = ""
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
+        load_upright(image)
     except (OSError, SyntaxError, ValueError) as error:
         image.close()
         raise InputError(f"{path} is broken: {error}") from error
     return image
+
+
+def load_upright(image: ImageFile) -> None:
+    """Read the pixels of an image that is open, and turn it in itself as viewers show it.
+
+    Raises:
+        OSError, SyntaxError, ValueError: the file is broken, in Pillow's words.
+    """
+    # Without a name it is read and not mapped: Pillow 13 maps TIFFs that are stored turned
+    # with rows and columns exchanged, which garbles them.
+    image.filename = ""
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
 
 
 def values_of(image: Image.Image) -> np.ndarray:

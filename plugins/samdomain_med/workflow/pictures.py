@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from monai.data.meta_tensor import MetaTensor
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from samdomain.errors import InputError
 from samdomain.training.folders import Folders
-from samdomain.training.pictures import mask_values, pictures
-from samdomain.training.sample import ImageFile, MaskFile, Split
+from samdomain.training.pictures import load_upright, mask_values, pictures
+from samdomain.training.sample import ImageFile as Listed
+from samdomain.training.sample import MaskFile, Split
 from samdomain.training.splits import parted
 
 _VAL_SHARE = 0.2  # as `samdomain fit` has it
@@ -41,7 +43,7 @@ def find_pairs(folder: str, split: Split) -> list[dict[str, str]]:
     return [
         {"image": str(one.image.path), "label": str(one.masks.path)}
         for one in samples
-        if isinstance(one.image, ImageFile) and isinstance(one.masks, MaskFile)
+        if isinstance(one.image, Listed) and isinstance(one.masks, MaskFile)
     ]
 
 
@@ -57,13 +59,15 @@ def find_pictures(folder: str) -> list[dict[str, str]]:
     return [{"image": str(path)} for path in found]
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return three channels of eight bits; a converter of MONAI's PILReader."""
+def to_rgb(image: ImageFile) -> Image.Image:
+    """Return three channels of eight bits, upright; a converter of MONAI's PILReader."""
+    load_upright(image)
     return image.convert("RGB")
 
 
-def to_mask(image: Image.Image) -> Image.Image:
-    """Return 1 where anything is marked, else 0; a converter of MONAI's PILReader."""
+def to_mask(image: ImageFile) -> Image.Image:
+    """Return 1 where anything is marked, else 0, upright; a converter of MONAI's PILReader."""
+    load_upright(image)
     return Image.fromarray((mask_values(image) != 0).astype(np.uint8))
 
 

@@ -80,6 +80,20 @@ def test_an_image_has_the_pixels_that_fit_sees(mode: str, tmp_path: Path) -> Non
     np.testing.assert_array_equal(load(path).numpy(), read_image(path).numpy())
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_an_image_that_is_stored_turned_is_read_upright(suffix: str, tmp_path: Path) -> None:
+    """As `samdomain fit` reads it, whatever way the camera was held."""
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: rows of the file are columns of the picture
+    path = tmp_path / f"a.{suffix}"
+    noise().save(path, exif=turned)
+    load = LoadImage(
+        reader="PILReader", reverse_indexing=False, converter=to_rgb, ensure_channel_first=True
+    )
+    assert load(path).shape == (3, 8, 5)
+    np.testing.assert_array_equal(load(path).numpy(), read_image(path).numpy())
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGB"])
 def test_a_mask_is_what_fit_takes_as_the_object(mode: str, tmp_path: Path) -> None:
     """All that is not zero, in whatever kind of image."""
