@@ -59,7 +59,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     Where the block raises, or the folder cannot be renamed, an earlier folder is as it was.
 
     Args:
-        folder: folder of files to write, in one that is there; replaced as a whole.
+        folder: folder of files and folders to write, in one that is there; replaced as a whole.
 
     Raises:
         OSError: the folder above cannot be written, or the disk failed; see `writing`.
@@ -70,9 +70,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         rights = fresh.stat().st_mode
-        for path in fresh.iterdir():
-            path.chmod(rights & 0o666)
-            _flush(path)
+        for path in fresh.rglob("*"):
+            if path.is_file():
+                path.chmod(rights & 0o666)
+                _flush(path)
         _exchange(fresh, folder, old)
     finally:
         if folder.exists() or not old.exists():  # an earlier one is never lost

@@ -51,6 +51,12 @@ def test_readme_adapting_snippet_runs(tmp_path: Path) -> None:
     assert (tmp_path / "roofs" / "adapter_model.safetensors").exists()
 
 
+def test_readme_monai_snippet_runs(tmp_path: Path) -> None:
+    """The lines on MONAI train a network by a loss of MONAI's."""
+    pytest.importorskip("monai")
+    run(tmp_path, "-c", next(one for one in snippets() if "DiceCELoss" in one))
+
+
 def test_readme_volume_snippet_runs(tmp_path: Path) -> None:
     """The lines on volumes work on a volume of three slices."""
     inputs = (

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from samdomain.door import Verb
+from samdomain_med.verbs.bundle_weights import bundle_weights
 from samdomain_med.verbs.segment import segment
 
 _HERE = Path(__file__).parent
@@ -16,7 +17,7 @@ class Med:
 
     def verbs(self) -> Mapping[str, Verb]:
         """Return the commands `samdomain med ...` by name."""
-        return {"segment": segment}
+        return {"segment": segment, "bundle-weights": bundle_weights}
 
     def recipes(self) -> Mapping[str, type]:
         """Return the plugin's own recipes: none yet."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxtyping import Float
+from monai.data.meta_tensor import MetaTensor
 from torch import Tensor
 
 from samdomain.adapter_file import AdapterCard, load_adapter, read_adapter
@@ -24,7 +25,8 @@ class SamSegmenter(TaskNetwork):
 
     It is built of plain values, so that a bundle can name it, and its state dict holds the base
     and what was trained beside it. All that the recipe names trains, the rest is frozen. Without
-    prompts it answers as its recipe does; given `samdomain.Prompts`, a mask a prompt.
+    prompts it answers as its recipe does; given `samdomain.Prompts`, a mask a prompt. What
+    MetaTensors know of images stays with the answers, where these are one an image.
 
     Any loss of MONAI's suits the logits; `samdomain_med.RecipeLoss` is the recipe's own.
 
@@ -41,6 +43,8 @@ class SamSegmenter(TaskNetwork):
         adapter: folder or name of an adapter to start from; its own recipe is used.
         input_size: side of the encoder's input in pixels; that of the weights by default.
         value_range: black and white of the images; MONAI's are scaled to 0 and 1 as a rule.
+        temperature: what logits are divided by after training, so that probabilities mean what
+            they say; an adapter's own counts where one is given.
 
     Raises:
         InputError: the words contradict one another.
@@ -61,6 +65,7 @@ class SamSegmenter(TaskNetwork):
         adapter: str | None = None,
         input_size: int | None = None,
         value_range: Sequence[float | int] = (0.0, 1.0),
+        temperature: float = 1.0,
     ) -> None:
         if spatial_dims != _PLANAR:
             raise InputError(
@@ -68,7 +73,7 @@ class SamSegmenter(TaskNetwork):
                 "samdomain_med.slices takes it through volumes"
             )
         load = load_sam if pretrained else build_sam
-        sam, card = load(weights, input_size=input_size), AdapterCard()
+        sam, card = load(weights, input_size=input_size), AdapterCard(temperature=temperature)
         if adapter is not None:
             folder = find_adapter(adapter)
             sam, card = load_adapter(folder, sam).sam, read_adapter(folder).card
@@ -86,10 +91,14 @@ class SamSegmenter(TaskNetwork):
         self, images: Float[Tensor, "b c h w"], prompts: Prompts | None = None
     ) -> Float[Tensor, "n k h w"]:
         """Return the logit of each class in pixels of the images; see `TaskNetwork`."""
+        # A MetaTensor's own bookkeeping at each operation takes as long as a small network.
+        pixels = images.as_tensor() if isinstance(images, MetaTensor) else images
         if self.in_channels == 1:
-            images = images.expand(-1, _RGB, -1, -1)
-        logits = super().forward(images, prompts)
-        return logits if self.training else logits / self.temperature
+            pixels = pixels.expand(-1, _RGB, -1, -1)
+        logits = super().forward(pixels, prompts)
+        if not self.training:
+            logits = logits / self.temperature
+        return _like(logits, images) if prompts is None else logits
 
     def _check_channels(self, sam: Sam, out_channels: int) -> None:
         taken = sam.spec.input_channels
@@ -114,6 +123,15 @@ def _recipe(
         others = tuple(f"class {i}" for i in range(1, out_channels))
         words = {"classes": ("background", *others), "bands": max(in_channels, _RGB)}
     return RecipeChoice(name, which, {**words, **options}).build()
+
+
+def _like(logits: Tensor, images: Tensor) -> Tensor:
+    """Return logits with what the images' MetaTensor knows."""
+    if not isinstance(images, MetaTensor):
+        return logits
+    told = MetaTensor(logits, meta=images.meta, applied_operations=images.applied_operations)
+    told.is_batch = images.is_batch
+    return told
 
 
 def _range(card: AdapterCard) -> tuple[float, float] | None:

@@ -18,6 +18,7 @@ from samdomain.recipes import Batch, Recipe, Stage, total
 from samdomain.sam import Sam, SamLike
 from samdomain.training.choice import BaseChoice, CardChoice, Optimisation, RecipeChoice
 from samdomain.training.dataset import epoch_seed
+from samdomain.training.groups import decay_groups
 from samdomain.weights.registry import cache_folder
 
 _EIGHT_BITS = 255
@@ -133,17 +134,10 @@ class Adaptation(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return AdamW over what trains, its rate set anew each step."""
-        trained = [one for one in self.sam.parameters() if one.requires_grad]
         settings = self.optimisation
         rate = self.stage.rate if settings.rate is None else settings.rate
-        groups = [
-            {"params": [one for one in trained if one.ndim > 1]},
-            {"params": [one for one in trained if one.ndim <= 1], "weight_decay": 0.0},
-        ]
         optimizer = AdamW(
-            [group for group in groups if group["params"]],
-            lr=rate,
-            weight_decay=settings.weight_decay,
+            decay_groups(self.sam.parameters()), lr=rate, weight_decay=settings.weight_decay
         )
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = LambdaLR(optimizer, lambda step: settings.schedule(step, steps))

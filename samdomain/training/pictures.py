@@ -50,13 +50,16 @@ def read_values(path: Path) -> Int[Tensor, "h w"]:
         InputError: the file is missing, broken or no image.
     """
     with loaded(path) as image:
-        if image.mode in {"1", "P"}:
-            return torch.as_tensor(values_of(image).astype(np.int64))
-        if image.mode in GREY_MODES:
-            return torch.as_tensor(values_of(image).astype(np.int64))
-        if image.mode == "LA":
-            return torch.as_tensor(values_of(image.convert("L")).astype(np.int64))
-        return torch.as_tensor(values_of(image.convert("RGB")).max(axis=2).astype(np.int64))
+        return torch.as_tensor(mask_values(image).astype(np.int64))
+
+
+def mask_values(image: Image.Image) -> np.ndarray:
+    """Return the values (rows, columns) of a mask's image that is loaded; see `read_values`."""
+    if image.mode in GREY_MODES | {"1", "P"}:
+        return values_of(image)
+    if image.mode == "LA":
+        return values_of(image.convert("L"))
+    return values_of(image.convert("RGB")).max(axis=2)
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -79,15 +82,24 @@ def loaded(path: Path) -> ImageFile:
     """
     image = _opened(path)
     try:
-        # Without a name it is read and not mapped: Pillow 13 maps TIFFs that are stored turned
-        # with rows and columns exchanged, which garbles them.
-        image.filename = ""
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
+        load_upright(image)
     except (OSError, SyntaxError, ValueError) as error:
         image.close()
         raise InputError(f"{path} is broken: {error}") from error
     return image
+
+
+def load_upright(image: ImageFile) -> None:
+    """Read the pixels of an image that is open, and turn it in itself as viewers show it.
+
+    Raises:
+        OSError, SyntaxError, ValueError: the file is broken, in Pillow's words.
+    """
+    # Without a name it is read and not mapped: Pillow 13 maps TIFFs that are stored turned
+    # with rows and columns exchanged, which garbles them.
+    image.filename = ""
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
 
 
 def values_of(image: Image.Image) -> np.ndarray:

@@ -65,6 +65,16 @@ def test_a_folder_takes_an_earlier_ones_place(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_a_folder_may_hold_folders(tmp_path: Path) -> None:
+    """Files further down are written as those at the top."""
+    folder = tmp_path / "a"
+    with whole_folder(folder) as scratch:
+        (scratch / "deep").mkdir()
+        (scratch / "deep" / "x.txt").write_text("x")
+    assert (folder / "deep" / "x.txt").read_text() == "x"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_a_folder_is_as_it_was_when_the_block_raises(tmp_path: Path) -> None:
     """One that was not there is not there."""
 

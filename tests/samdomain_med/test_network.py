@@ -52,6 +52,31 @@ def test_an_adapter_answers_as_in_its_folder(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded(images()), segmenter(images() * 255), rtol=1e-4, atol=1e-5)
 
 
+def test_a_temperature_divides_the_answers_but_not_in_training() -> None:
+    """Loss functions see the logits as they are."""
+    network = move_trained(SamSegmenter(weights="tiny")).eval()
+    warm = SamSegmenter(weights="tiny", pretrained=False, temperature=4.0).eval()
+    warm.load_state_dict(network.state_dict())
+    torch.testing.assert_close(warm(images()), network(images()) / 4)
+    torch.manual_seed(0)
+    logits = warm.train()(images())
+    torch.manual_seed(0)
+    torch.testing.assert_close(logits, network.train()(images()))
+
+
+def test_a_metatensor_keeps_what_it_knows() -> None:
+    """Answers to a batch can be taken apart and saved under the images' names."""
+    network = SamSegmenter(weights="tiny").eval()
+    plain = images()
+    batch = monai.data.MetaTensor(plain, meta={"filename_or_obj": ["a.png", "b.png"]})
+    batch.is_batch = True
+    with torch.no_grad():
+        answer = network(batch)
+        torch.testing.assert_close(answer.as_tensor(), network(plain))
+    names = [one.meta["filename_or_obj"] for one in monai.data.decollate_batch(answer)]
+    assert names == ["a.png", "b.png"]
+
+
 def test_prompts_are_answered_one_mask_each() -> None:
     """A box a row, of any image of the batch."""
     network = SamSegmenter(weights="tiny").eval()

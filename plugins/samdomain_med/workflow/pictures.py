@@ -1,0 +1,77 @@
+"""Pictures with masks for MONAI's datasets, listed and read as `samdomain fit` does."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.data.meta_tensor import MetaTensor
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from samdomain.errors import InputError
+from samdomain.training.folders import Folders
+from samdomain.training.pictures import load_upright, mask_values, pictures
+from samdomain.training.sample import ImageFile as Listed
+from samdomain.training.sample import MaskFile, Split
+from samdomain.training.splits import parted
+
+_VAL_SHARE = 0.2  # as `samdomain fit` has it
+
+
+def find_pairs(folder: str, split: Split) -> list[dict[str, str]]:
+    """List the images and masks of a split as `{"image": path, "label": path}`.
+
+    They lie as for `samdomain fit`: `train/images` and `train/masks`, `validation`, `test`; or
+    `images` and `masks` with `splits.csv` or without. Validation is taken from training where
+    there is none.
+
+    Args:
+        folder: folder of the data.
+        split: train, val or test.
+
+    Raises:
+        InputError: there is no such folder, or nothing for the split.
+    """
+    source, root = Folders(), Path(folder)
+    samples = source.find(root, split).samples
+    if split != "test" and not (samples if split == "val" else source.find(root, "val").samples):
+        train, val = parted(source.find(root, "train").samples, _VAL_SHARE, seed=0)
+        samples = tuple(val if split == "val" else train)
+    if not samples:
+        raise InputError(f"{folder} has no images with masks for {split!r}")
+    return [
+        {"image": str(one.image.path), "label": str(one.masks.path)}
+        for one in samples
+        if isinstance(one.image, Listed) and isinstance(one.masks, MaskFile)
+    ]
+
+
+def find_pictures(folder: str) -> list[dict[str, str]]:
+    """List the pictures of a folder and of those in it as `{"image": path}`.
+
+    Raises:
+        InputError: there is no such folder, or no picture in it.
+    """
+    found = pictures(Path(folder))
+    if not found:
+        raise InputError(f"{folder} has no pictures: give their folder, as --dataset_dir FOLDER")
+    return [{"image": str(path)} for path in found]
+
+
+def to_rgb(image: ImageFile) -> Image.Image:
+    """Return three channels of eight bits, upright; a converter of MONAI's PILReader."""
+    load_upright(image)
+    return image.convert("RGB")
+
+
+def to_mask(image: ImageFile) -> Image.Image:
+    """Return 1 where anything is marked, else 0, upright; a converter of MONAI's PILReader."""
+    load_upright(image)
+    return Image.fromarray((mask_values(image) != 0).astype(np.uint8))
+
+
+def origins(batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what MONAI knows of the images of a batch, for tables that name files."""
+    images = [one["image"] for one in batch]
+    return [image.meta for image in images if isinstance(image, MetaTensor)]
