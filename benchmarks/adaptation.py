@@ -4,8 +4,9 @@
 
 A step encodes one image, decodes one box, and takes binary cross entropy, gradients and AdamW.
 `BASE-steps` times all ways alternately in one process and gives ratios; `BASE-memory` gives each a
-process of its own and reads its peak. ViT-B has random weights and 512 px: its speed does not
-depend on them. Each cell is a file in benchmarks/results/adaptation.
+process of its own and reads its peak; `BASE-frozen` times the frozen part before the encoder's last
+block, which fills the cache of features, in torch and in OpenVINO. ViT-B has random weights and 512
+px: its speed does not depend on them. Each cell is a file in benchmarks/results/adaptation.
 """
 
 import copy
@@ -26,15 +27,18 @@ from grid import run_grid
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from samdomain import Prompts, decode, encode, load_sam
+from samdomain.acceleration import FastSteps
 from samdomain.adapter_file import save_adapter
 from samdomain.adapters import AdaptFormer
 from samdomain.backbones import BACKBONES
 from samdomain.cache import cache_features
+from samdomain.cache.encoder import first_trained
 from samdomain.lora import LoRA
 from samdomain.modules import freeze
 from samdomain.policies import train_parts
 from samdomain.prompt_tokens import PromptTokens
 from samdomain.sam import Sam, SamLike
+from samdomain.sam.stepwise import Features, StepwiseEncoder
 from samdomain.spectral import Spectral
 
 Adapt = Callable[[Sam], Any]
@@ -134,6 +138,35 @@ def steps(name: str) -> dict[str, Any]:
     return {"ways": facts, "ratios": ratios(seconds)}
 
 
+def frozen(name: str) -> dict[str, Any]:
+    """Time what comes before the last block, as it is and as `FastSteps` runs it."""
+    sam = base(name)
+    LoRA(last=1)(sam)
+    encoder = sam.image_encoder
+    if not isinstance(encoder, StepwiseEncoder):
+        raise TypeError(f"{name} does not run by steps")
+    encoder.to(memory_format=torch.channels_last)
+    steps = encoder.steps()
+    before = steps[: first_trained(steps)]
+    image = torch.rand(1, 3, sam.spec.input_size, sam.spec.input_size)
+    start = time.perf_counter()
+    fast = FastSteps(before, image)
+    converted = time.perf_counter() - start
+
+    def plain() -> None:
+        with torch.no_grad():
+            features: Features = (image, {})
+            for step in before:
+                features = step.run(features)
+
+    seconds = alternate({"torch": plain, "openvino": partial(fast, image)})
+    return {
+        "conversion_s": round(converted, 1),
+        **{f"{engine}_s": round(value, 3) for engine, value in seconds.items()},
+        "torch to openvino": round(seconds["torch"] / seconds["openvino"], 2),
+    }
+
+
 def ratios(seconds: Mapping[str, float]) -> dict[str, float]:
     """Return the figures that have a bar."""
     quarter, decoder, two = "lora_last_quarter", "decoder", "decoder_two_passes"
@@ -221,7 +254,8 @@ def main() -> None:
     else:
         bases = ("litemedsam", "sam_vit_b")
         cells = {f"{one}-steps": partial(steps, one) for one in bases}
-        run_grid("adaptation", cells | {f"{one}-memory": partial(memory, one) for one in bases})
+        cells |= {f"{one}-memory": partial(memory, one) for one in bases}
+        run_grid("adaptation", cells | {f"{one}-frozen": partial(frozen, one) for one in bases})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from samdomain import Segmenter, accelerate, load_sam, load_segmenter
+from samdomain import Segmenter, load_sam, load_segmenter
 from samdomain.acceleration import Precision
 from samdomain.adapter_file import AdapterCard, read_adapter
 from samdomain.adapter_file.shipped import find_adapter
@@ -73,12 +73,8 @@ class NetworkSource:
     @cached_property
     def _network(self) -> ClassNetwork:
         segmenter, _ = load_segmenter(self.adapter, self._base())
-        sam = segmenter.sam
-        if not isinstance(sam, Sam):
-            raise TypeError("an adapter was loaded onto something that is no Sam")
-        fast = accelerate(sam, self.precision)
-        asked = Segmenter(fast, segmenter.recipe, segmenter.temperature, DISPLAY_RANGE)
-        return ClassNetwork(asked.eval(), self.side)
+        segmenter.value_range = DISPLAY_RANGE  # one for all chips
+        return ClassNetwork(segmenter.accelerated(self.precision), self.side)
 
     def _base(self) -> Sam | None:
         if self.weights is None:

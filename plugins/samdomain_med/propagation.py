@@ -30,9 +30,9 @@ class Following:
             of the object's bounds. An object of a few voxels fills the network's input so; what
             is beyond the volume is not shown.
         margin: voxels by which the box around one slice's answer is widened for the next. By
-            default each slice of a `VolumeBox` is asked by the whole of it: on spinal cords that
-            was as good from a tight box, and far better from a rough one, where answers drift. An
-            object of the other prompts is followed with a margin of 1.
+            default each slice of a `VolumeBox` is asked by the whole of it: on a spinal cord
+            that was as good from a tight box, and far better from a rough one, where answers
+            drift. An object of the other prompts is followed with a margin of 1.
         batch: slices encoded at once; it changes memory and speed alone.
 
     Raises:

@@ -60,10 +60,6 @@ def series_in(path: Path) -> dict[str, list[Slice]]:
     files = _files(path) if path.is_dir() else [path]
     found: dict[str, list[Slice]] = defaultdict(list)
     for file in files:
-        if path.is_dir() and (
-            file.name.startswith(".") or not file.is_file() or not is_dicom(file)
-        ):
-            continue
         one = read_slice(file)
         if one is not None:
             found[one.series].append(one)

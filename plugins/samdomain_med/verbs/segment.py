@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import samdomain
-from samdomain import Segmenter, accelerate, load_segmenter
+from samdomain import load_segmenter
 from samdomain.acceleration import Precision
 from samdomain.adapter_file import AdapterCard, read_adapter
 from samdomain.adapter_file.shipped import find_adapter, shipped
 from samdomain.door import Facts
 from samdomain.errors import InputError, PartialError
-from samdomain.sam import Sam
 from samdomain.whole_file import whole_file, writing
 from samdomain_med.case_figures import summarise
 from samdomain_med.case_report import RESEARCH, write_cases, write_html, write_metrics
@@ -126,12 +125,9 @@ def _load(
     if window is not None and window not in CT_WINDOWS:
         raise InputError(f"--window is {window!r}: allowed are {', '.join(CT_WINDOWS)}")
     slow, card = load_segmenter(adapter)
-    if not isinstance(slow.sam, Sam):
-        raise TypeError("an adapter was loaded onto something that is no Sam")
-    fast = accelerate(slow.sam, precision)
-    segmenter = Segmenter(fast, slow.recipe, slow.temperature, slow.value_range).eval()
     intensities: Intensities = Percentiles() if window is None else CT_WINDOWS[window]
     names = card.classes if len(card.classes) == len(slow.legend) else slow.legend.names
+    segmenter = slow.accelerated(precision)
     return CaseSegmenter(segmenter, tuple(names), Slicing(axis), intensities), card
 
 

@@ -125,21 +125,6 @@ def test_volumes_keep_their_place(adapter: Any, tmp_path: Path) -> None:
     assert set(np.unique(np.asarray(written.dataobj))) <= {0, 1, 2}
 
 
-def test_another_modality_is_warned_of(
-    adapter: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Pictures say nothing of theirs."""
-    from samdomain_med.case_run import CaseRun  # noqa: PLC0415 - after the skip
-
-    assert CaseRun.__dataclass_fields__["modality"].default == ""
-    folder = adapter(modality="ES")
-    picture = tmp_path / "a.png"
-    Image.fromarray(np.zeros((48, 64), np.uint8)).save(picture)
-    line = ["med", "segment", str(picture), "--adapter", str(folder), "--out"]
-    assert main([*line, str(tmp_path / "out")]) == 0
-    assert "was trained on" not in caplog.text
-
-
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
