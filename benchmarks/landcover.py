@@ -39,12 +39,12 @@ from samdomain.training.objects import UNLABELLED
 from samdomain.training.pictures import read_values
 from samdomain.training.sample import Sample
 from samdomain.training.tallies import ClassTally
-from samdomain_geo.chips import Blend, Chips
-from samdomain_geo.class_network import NetworkSource, chips_for
+from samdomain_geo.classes.class_network import NetworkSource, chips_for
 from samdomain_geo.data.scene_chip import FILL
-from samdomain_geo.ellipsoid import Ellipsoid
-from samdomain_geo.raster import open_scene
-from samdomain_geo.vector import pixel_width
+from samdomain_geo.polygons.vector import pixel_width
+from samdomain_geo.scenes.chips import Blend, Chips
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
+from samdomain_geo.scenes.raster import open_scene
 from samdomain_geo.verbs.init import init
 
 RUNS = Path(__file__).parent / "runs"

@@ -28,7 +28,7 @@ import shapely
 from real_data import FOLDER
 
 from samdomain_geo import segment
-from samdomain_geo.raster import open_scene
+from samdomain_geo.scenes.raster import open_scene
 
 RESULTS = Path(__file__).parent / "results" / "rasters"
 SCENES = FOLDER / "geotiff-misc"

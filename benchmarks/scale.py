@@ -47,17 +47,17 @@ from rasterio.windows import Window
 from toy_network import BoxMean, Convolutions
 
 from samdomain_geo import polygonize
-from samdomain_geo.block_store import BlockStore, claim_store
-from samdomain_geo.chips import Chips
-from samdomain_geo.cluster import Cluster
-from samdomain_geo.identity import Identity
-from samdomain_geo.in_process import InProcess
-from samdomain_geo.mosaic import Layer, write_mosaic
-from samdomain_geo.plan import Block, Grid, Manifest, Tiling, now, software
-from samdomain_geo.probability import ProbabilityWork, mask_layer, probability_layer
-from samdomain_geo.raster import open_scene
-from samdomain_geo.run import Scheduler, run
-from samdomain_geo.stretch import Stretch
+from samdomain_geo.classes.probability import ProbabilityWork, mask_layer, probability_layer
+from samdomain_geo.engine.block_store import BlockStore, claim_store
+from samdomain_geo.engine.cluster import Cluster
+from samdomain_geo.engine.identity import Identity
+from samdomain_geo.engine.in_process import InProcess
+from samdomain_geo.engine.mosaic import Layer, write_mosaic
+from samdomain_geo.engine.plan import Block, Grid, Manifest, Tiling, now, software
+from samdomain_geo.engine.run import Scheduler, run
+from samdomain_geo.scenes.chips import Chips
+from samdomain_geo.scenes.raster import open_scene
+from samdomain_geo.scenes.stretch import Stretch
 
 CELLS = (
     *(f"memory-{side}" for side in (4096, 8192, 16384, 32768)),

@@ -40,7 +40,7 @@ from samdomain.acceleration.engines import TorchEngine
 from samdomain.sam import SamLike
 from samdomain.weights import sha256
 from samdomain_geo import segment
-from samdomain_geo.windows import Sharing, share_windows
+from samdomain_geo.scenes.windows import Sharing, share_windows
 
 BUILDINGS = FOLDER / "kampala" / "buildings.geojson"
 SCENES = ("A20", "A21")
@@ -203,7 +203,7 @@ def network_timed() -> Iterator[list[float]]:
 
         return clocked
 
-    where = "samdomain_geo.prompted"
+    where = "samdomain_geo.objects.prompted"
     with patch(f"{where}.encode", timing(encode)), patch(f"{where}.decode", timing(decode)):
         yield spent
 

@@ -21,7 +21,7 @@ import rasterio.features
 from samdomain.cli import main
 from samdomain_geo.data import Labels, SceneSource
 from samdomain_geo.made_scene import make_scene, write_scene
-from samdomain_geo.raster import open_scene
+from samdomain_geo.scenes.raster import open_scene
 
 # A shorter run for tests: python 06_train_on_your_scene.py 1
 EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 12

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samdomain_geo.conduct import Place
-from samdomain_geo.identity import Identity
-from samdomain_geo.nodata import parse_nodata
-from samdomain_geo.objects import Shaping
-from samdomain_geo.plan import Grid, Manifest, Tiling, now, software
-from samdomain_geo.raster import Scene, parse_bands
-from samdomain_geo.segmentation import BLOCKS
-from samdomain_geo.vector_file import VectorFormat
+from samdomain_geo.engine.conduct import Place
+from samdomain_geo.engine.identity import Identity
+from samdomain_geo.engine.plan import Grid, Manifest, Tiling, now, software
+from samdomain_geo.objects.objects import Shaping
+from samdomain_geo.objects.segmentation import BLOCKS
+from samdomain_geo.polygons.vector_file import VectorFormat
+from samdomain_geo.scenes.nodata import parse_nodata
+from samdomain_geo.scenes.raster import Scene, parse_bands
 
 VERB = "segment"
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from samdomain.recipes import Legend
-from samdomain_geo.colours import OUTLINE, colour_of_class
-from samdomain_geo.ellipsoid import Ellipsoid
-from samdomain_geo.raster import Scene
-from samdomain_geo.stretch import Stretch
-from samdomain_geo.vector import pixel_width
+from samdomain_geo.polygons.vector import pixel_width
+from samdomain_geo.results.colours import OUTLINE, colour_of_class
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
+from samdomain_geo.scenes.raster import Scene
+from samdomain_geo.scenes.stretch import Stretch
 
 _RGB = 3
 LONGER_SIDE = 1600

@@ -15,9 +15,9 @@ from affine import Affine
 from torch import Tensor, nn
 
 from samdomain.sam import Sam, SamSpec
-from samdomain_geo.identity import Identity
-from samdomain_geo.plan import Grid, Manifest, Tiling
-from samdomain_geo.raster import open_scene
+from samdomain_geo.engine.identity import Identity
+from samdomain_geo.engine.plan import Grid, Manifest, Tiling
+from samdomain_geo.scenes.raster import open_scene
 
 # Tests of workers run where the extra dask is installed.
 collect_ignore = ["test_cluster.py"] if find_spec("distributed") is None else []

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samdomain_geo.block_store import claim_store
-from samdomain_geo.chips import Chips
-from samdomain_geo.in_process import InProcess
-from samdomain_geo.plan import Tiling
-from samdomain_geo.run import Part, run
+from samdomain_geo.engine.block_store import claim_store
+from samdomain_geo.engine.in_process import InProcess
+from samdomain_geo.engine.plan import Tiling
+from samdomain_geo.engine.run import Part, run
+from samdomain_geo.scenes.chips import Chips
 
 RADIUS = 4
 LARGEST = 44  # pixels across the largest object

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import shapely
 
-from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.preview import draw_preview
-from samdomain_geo.raster import open_scene
-from samdomain_geo.stretch import Stretch
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
+from samdomain_geo.scenes.raster import open_scene
+from samdomain_geo.scenes.stretch import Stretch
 
 BLOCK = shapely.MultiPolygon([shapely.box(20, 20, 60, 60)])
 

@@ -18,9 +18,15 @@ from rasterio.windows import Window
 
 from samdomain.cli import main
 from samdomain_geo import segment
-from samdomain_geo.identity import Identity
-from samdomain_geo.raster import open_scene, write_cog
-from samdomain_geo.source import RemoteVersion, file_name, is_remote, public_name, remote_version
+from samdomain_geo.engine.identity import Identity
+from samdomain_geo.scenes.raster import open_scene, write_cog
+from samdomain_geo.scenes.source import (
+    RemoteVersion,
+    file_name,
+    is_remote,
+    public_name,
+    remote_version,
+)
 
 pytestmark = pytest.mark.enable_socket  # the server is on this machine
 

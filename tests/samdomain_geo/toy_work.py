@@ -12,15 +12,20 @@ import rasterio
 import torch
 from torch import nn
 
-from samdomain_geo.block_store import BlockStore
-from samdomain_geo.chips import Chips
-from samdomain_geo.in_process import InProcess
-from samdomain_geo.instance_blocks import LABELS, join_instances
-from samdomain_geo.labelling import label_regions
-from samdomain_geo.mosaic import write_mosaic
-from samdomain_geo.plan import Block, Manifest
-from samdomain_geo.probability import NO_DATA, ProbabilityWork, mask_layer, probability_layer
-from samdomain_geo.stretch import Stretch
+from samdomain_geo.classes.probability import (
+    NO_DATA,
+    ProbabilityWork,
+    mask_layer,
+    probability_layer,
+)
+from samdomain_geo.engine.block_store import BlockStore
+from samdomain_geo.engine.in_process import InProcess
+from samdomain_geo.engine.mosaic import write_mosaic
+from samdomain_geo.engine.plan import Block, Manifest
+from samdomain_geo.objects.instance_blocks import LABELS, join_instances
+from samdomain_geo.polygons.labelling import label_regions
+from samdomain_geo.scenes.chips import Chips
+from samdomain_geo.scenes.stretch import Stretch
 
 RADIUS = 4
 

@@ -18,9 +18,9 @@ from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from samdomain.errors import InputError
-from samdomain_geo.colours import BACKGROUND
-from samdomain_geo.prompt_file import one_line, reach
-from samdomain_geo.raster import Scene
+from samdomain_geo.prompts.prompt_file import one_line, reach
+from samdomain_geo.results.colours import BACKGROUND
+from samdomain_geo.scenes.raster import Scene
 
 Unlabelled = Literal["background", "ignore"]
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from samdomain.training.folders import Folders
 from samdomain.training.sample import Found, ImageFile, Scale, Split
 from samdomain_geo.data.scene_chip import FILL
-from samdomain_geo.ellipsoid import Ellipsoid
-from samdomain_geo.nodata import parse_nodata
-from samdomain_geo.raster import open_scene, parse_bands
-from samdomain_geo.stretch import DISPLAY_RANGE, parse_stretch
-from samdomain_geo.vector import pixel_width
+from samdomain_geo.polygons.vector import pixel_width
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
+from samdomain_geo.scenes.nodata import parse_nodata
+from samdomain_geo.scenes.raster import open_scene, parse_bands
+from samdomain_geo.scenes.stretch import DISPLAY_RANGE, parse_stretch
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from rasterio.windows import Window
 from torch import Tensor
 
 from samdomain_geo.data.labels import IGNORED, PlacedLabels
-from samdomain_geo.raster import open_scene
-from samdomain_geo.stretch import Stretch
+from samdomain_geo.scenes.raster import open_scene
+from samdomain_geo.scenes.stretch import Stretch
 
 FILL = 127.5
 """What stands for nodata: the middle of the values 0 to 255 that the network gets."""

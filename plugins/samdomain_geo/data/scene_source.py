@@ -14,11 +14,11 @@ from samdomain.training.sample import Found, Sample, Scale, Source, Split
 from samdomain_geo.data.labels import IGNORED, Labels, PlacedLabels, Unlabelled
 from samdomain_geo.data.scene_chip import SceneChip, SceneClasses, SeenScene
 from samdomain_geo.data.spatial_split import BlockSplit
-from samdomain_geo.ellipsoid import Ellipsoid
-from samdomain_geo.nodata import parse_nodata
-from samdomain_geo.raster import Scene, open_scene, parse_bands
-from samdomain_geo.stretch import DISPLAY_RANGE, parse_stretch
-from samdomain_geo.vector import pixel_width
+from samdomain_geo.polygons.vector import pixel_width
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
+from samdomain_geo.scenes.nodata import parse_nodata
+from samdomain_geo.scenes.raster import Scene, open_scene, parse_bands
+from samdomain_geo.scenes.stretch import DISPLAY_RANGE, parse_stretch
 
 BLOCKS = "blocks"
 """What says that the scenes are shared out by blocks of chips."""

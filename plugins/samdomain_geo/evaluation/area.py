@@ -10,7 +10,7 @@ import shapely
 from samdomain.errors import InputError
 from samdomain_geo.evaluation.shape_layer import Asked, ShapeLayer, areas_only, read_shapes
 from samdomain_geo.evaluation.sides import find_side
-from samdomain_geo.raster import open_scene
+from samdomain_geo.scenes.raster import open_scene
 
 # Pieces of each edge of a raster, which is curved in another CRS.
 _EDGES = 32

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from samdomain_geo.plan import Grid
+from samdomain_geo.engine.plan import Grid
 
 Flags = NDArray[np.bool_]
 

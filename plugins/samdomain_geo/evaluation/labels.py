@@ -19,7 +19,7 @@ from rasterio.windows import Window
 from samdomain.errors import InputError
 from samdomain_geo.evaluation.class_codes import Codes
 from samdomain_geo.evaluation.shape_layer import ShapeLayer
-from samdomain_geo.raster import Scene
+from samdomain_geo.scenes.raster import Scene
 
 # What no class can be: it marks pixels without data.
 _NOTHING = np.iinfo(np.int64).min

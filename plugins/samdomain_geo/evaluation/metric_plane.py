@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 from shapely.geometry import LineString
 
-from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
 
 # A projection whose metres are off by more, as Web Mercator's or one in feet, is not measured in.
 _OFF = 0.002

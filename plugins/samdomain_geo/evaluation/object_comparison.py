@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from samdomain.errors import InputError
 from samdomain.metrics.objects import ObjectScores
-from samdomain_geo.ellipsoid import Ellipsoid
 from samdomain_geo.evaluation.boundaries import BoundaryScores, compare_boundaries
 from samdomain_geo.evaluation.class_codes import Codes, number_both
 from samdomain_geo.evaluation.metric_plane import MetricPlane
@@ -21,6 +20,7 @@ from samdomain_geo.evaluation.object_matches import (
     match,
 )
 from samdomain_geo.evaluation.shape_layer import SCORE, ShapeLayer
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
 
 RIGHT, INVENTED, MISSED = "TP", "FP", "FN"
 """Verdicts: found, and truly there; not truly there; truly there, and not found."""

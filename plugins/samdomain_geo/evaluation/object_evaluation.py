@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from samdomain_geo.engine.identity import Identity
+from samdomain_geo.engine.plan import now
 from samdomain_geo.evaluation.area import cut, read_area
 from samdomain_geo.evaluation.object_comparison import ObjectRules, compare_objects
 from samdomain_geo.evaluation.object_outcome import ObjectOutcome
@@ -11,9 +13,7 @@ from samdomain_geo.evaluation.object_pictures import draw_objects
 from samdomain_geo.evaluation.result import METRICS, REPORT, Result
 from samdomain_geo.evaluation.shape_layer import Asked, read_shapes
 from samdomain_geo.evaluation.sides import Side
-from samdomain_geo.identity import Identity
-from samdomain_geo.output import Output
-from samdomain_geo.plan import now
+from samdomain_geo.results.output import Output
 
 _ERRORS, _STYLE, _TABLE = "errors.gpkg", "errors.qml", "objects.csv"
 

@@ -19,7 +19,7 @@ from samdomain_geo.evaluation.object_comparison import (
     ObjectRules,
 )
 from samdomain_geo.evaluation.object_pictures import VERDICT_COLOURS, WORDS
-from samdomain_geo.style import Rule, embed_style, qml_of
+from samdomain_geo.results.style import Rule, embed_style, qml_of
 
 _LAYER = "errors"
 

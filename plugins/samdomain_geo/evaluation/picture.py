@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib_scalebar.scalebar import ScaleBar
 from numpy.typing import NDArray
 
-from samdomain_geo.colours import colour_of
+from samdomain_geo.results.colours import colour_of
 
 _DPI = 110
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from samdomain.errors import InputError
-from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.engine.plan import TILE, Grid, Tiling
 from samdomain_geo.evaluation.cells import Cells, Sample
 from samdomain_geo.evaluation.confusion import ConfusionMatrix, Tally, count_values
 from samdomain_geo.evaluation.labels import LabelSource
-from samdomain_geo.plan import TILE, Grid, Tiling
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
 
 RIGHT, WRONG, NODATA = 0, 1, 255
 """Values of the raster of errors."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from samdomain.html_report import Picture
-from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.engine.plan import Grid
 from samdomain_geo.evaluation.confusion import ConfusionMatrix
 from samdomain_geo.evaluation.raster_comparison import RasterComparison, compare_rasters
 from samdomain_geo.evaluation.raster_outcome import RasterOutcome
@@ -11,10 +11,10 @@ from samdomain_geo.evaluation.raster_pictures import draw_close_ups, draw_confus
 from samdomain_geo.evaluation.raster_sides import RasterRules, RasterSides, open_sides
 from samdomain_geo.evaluation.result import METRICS, REPORT, Result
 from samdomain_geo.evaluation.sides import Side
-from samdomain_geo.output import Output
-from samdomain_geo.plan import Grid
-from samdomain_geo.raster import write_cog
-from samdomain_geo.vector import pixel_width
+from samdomain_geo.polygons.vector import pixel_width
+from samdomain_geo.results.output import Output
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
+from samdomain_geo.scenes.raster import write_cog
 
 _ERRORS, _CONFUSION = "errors.tif", "confusion.csv"
 

@@ -9,16 +9,16 @@ import numpy as np
 import shapely
 
 from samdomain.errors import InputError
-from samdomain_geo.class_names import class_names
+from samdomain_geo.engine.identity import Identity
+from samdomain_geo.engine.plan import Tiling
 from samdomain_geo.evaluation.class_codes import Codes, names_of, number_on_raster
 from samdomain_geo.evaluation.labels import LabelSource, RasterLabels, ShapeLabels, on_grid
 from samdomain_geo.evaluation.picture import Legend
 from samdomain_geo.evaluation.shape_layer import POINT, Asked, ShapeLayer, has_rows, read_shapes
 from samdomain_geo.evaluation.sides import Side
-from samdomain_geo.identity import Identity
-from samdomain_geo.plan import Tiling
-from samdomain_geo.raster import Scene, open_scene
-from samdomain_geo.regions import check_labels
+from samdomain_geo.polygons.regions import check_labels
+from samdomain_geo.scenes.class_names import class_names
+from samdomain_geo.scenes.raster import Scene, open_scene
 
 UNKNOWN = "none"
 """Background of which nothing is known, so that it does not count."""

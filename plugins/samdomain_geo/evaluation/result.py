@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from samdomain.html_report import Picture, Report, Section, write_report
-from samdomain_geo.identity import Identity
-from samdomain_geo.output import Output
-from samdomain_geo.plan import now, software
+from samdomain_geo.engine.identity import Identity
+from samdomain_geo.engine.plan import now, software
+from samdomain_geo.results.output import Output
 
 SCHEMA = 1
 

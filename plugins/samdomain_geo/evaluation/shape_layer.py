@@ -14,10 +14,10 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from samdomain.errors import InputError
 from samdomain_geo.evaluation.sides import Side
-from samdomain_geo.geoparquet import EXTENSIONS, read_batches
-from samdomain_geo.prompt_file import choose_layer, one_line, reach
-from samdomain_geo.raster import Scene
-from samdomain_geo.vector_file import LAYER
+from samdomain_geo.polygons.vector_file import LAYER
+from samdomain_geo.prompts.geoparquet import EXTENSIONS, read_batches
+from samdomain_geo.prompts.prompt_file import choose_layer, one_line, reach
+from samdomain_geo.scenes.raster import Scene
 
 CLASS_ID, CLASS_NAME, SCORE, FID = "class_id", "class_name", "score", "fid"
 

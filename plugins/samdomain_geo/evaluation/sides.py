@@ -8,8 +8,8 @@ import pyogrio
 from pyogrio.errors import DataSourceError
 
 from samdomain.errors import InputError
-from samdomain_geo.geoparquet import EXTENSIONS
-from samdomain_geo.source import file_name, is_remote
+from samdomain_geo.prompts.geoparquet import EXTENSIONS
+from samdomain_geo.scenes.source import file_name, is_remote
 
 _RECORD = "run.json"
 

@@ -9,7 +9,7 @@ from samdomain.recipes import SAMed
 from samdomain.sam import Prompts, Sam
 from samdomain.task_network import TaskNetwork
 from samdomain.training.sample import Scale
-from samdomain_geo.stretch import DISPLAY_RANGE
+from samdomain_geo.scenes.stretch import DISPLAY_RANGE
 
 
 class TorchgeoNetwork(TaskNetwork):

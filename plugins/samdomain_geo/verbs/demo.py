@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from samdomain.errors import InputError
 from samdomain_geo.made_scene import make_scene, write_scene
-from samdomain_geo.segmentation import Segmentation
+from samdomain_geo.objects.segmentation import Segmentation
 from samdomain_geo.verbs.segment import segment
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from samdomain.errors import InputError
-from samdomain_geo.block_cache import block_cache
+from samdomain_geo.engine.plan import Tiling
 from samdomain_geo.evaluation.object_comparison import ObjectRules
 from samdomain_geo.evaluation.object_evaluation import OBJECT_FILES, ObjectsAsked, evaluate_objects
 from samdomain_geo.evaluation.raster_evaluation import RASTER_FILES, evaluate_rasters
@@ -14,8 +14,8 @@ from samdomain_geo.evaluation.raster_sides import RasterRules
 from samdomain_geo.evaluation.result import REPORT
 from samdomain_geo.evaluation.shape_layer import Asked
 from samdomain_geo.evaluation.sides import default_folder, find_side
-from samdomain_geo.output import output_folder
-from samdomain_geo.plan import Tiling
+from samdomain_geo.results.output import output_folder
+from samdomain_geo.scenes.block_cache import block_cache
 
 _BY_CLASS = "class"
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from samdomain.door import Report
 from samdomain.errors import InputError, StoppedError
-from samdomain_geo.block_store import BlockStore, open_store
-from samdomain_geo.classification import finish_classification
+from samdomain_geo.classes.classification import finish_classification
+from samdomain_geo.engine.block_store import BlockStore, open_store
+from samdomain_geo.engine.identity import Identity
+from samdomain_geo.engine.plan import Manifest
 from samdomain_geo.given import VERB as SEGMENT
-from samdomain_geo.identity import Identity
-from samdomain_geo.plan import Manifest
-from samdomain_geo.raster import open_scene
-from samdomain_geo.segmentation import BLOCKS, finish_segmentation
+from samdomain_geo.objects.segmentation import BLOCKS, finish_segmentation
+from samdomain_geo.scenes.raster import open_scene
 from samdomain_geo.verbs import polygonize
 
 

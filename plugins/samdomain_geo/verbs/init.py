@@ -16,9 +16,9 @@ from samdomain.errors import InputError
 from samdomain.whole_file import whole_file
 from samdomain_geo.data.labels import Labels, Unlabelled
 from samdomain_geo.data.scene_source import BLOCKS, SceneSource
-from samdomain_geo.ellipsoid import Ellipsoid
-from samdomain_geo.raster import Scene, open_scene, parse_bands
-from samdomain_geo.vector import pixel_width
+from samdomain_geo.polygons.vector import pixel_width
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
+from samdomain_geo.scenes.raster import Scene, open_scene, parse_bands
 
 # A chip is so large that an object of the usual size is about this many pixels wide in the
 # model's input, within these bounds.

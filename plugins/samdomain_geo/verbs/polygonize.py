@@ -10,18 +10,18 @@ import geopandas as gpd
 
 from samdomain.door import Facts
 from samdomain.errors import InputError
-from samdomain_geo.block_store import BlockStore
-from samdomain_geo.conduct import Conduct, Place
-from samdomain_geo.ellipsoid import Ellipsoid
-from samdomain_geo.finishing import finishing
-from samdomain_geo.identity import Identity
-from samdomain_geo.objects import Shaping
-from samdomain_geo.plan import Grid, Manifest, Tiling, now, software
-from samdomain_geo.raster import Scene, open_scene
-from samdomain_geo.record import Stopwatch
-from samdomain_geo.regions import CONNECTIVITIES, check_labels
-from samdomain_geo.tracing import PolygonFile, Tracing
-from samdomain_geo.vector_file import LAYER, VectorFormat, format_of
+from samdomain_geo.engine.block_store import BlockStore
+from samdomain_geo.engine.conduct import Conduct, Place
+from samdomain_geo.engine.finishing import finishing
+from samdomain_geo.engine.identity import Identity
+from samdomain_geo.engine.plan import Grid, Manifest, Tiling, now, software
+from samdomain_geo.engine.record import Stopwatch
+from samdomain_geo.objects.objects import Shaping
+from samdomain_geo.polygons.regions import CONNECTIVITIES, check_labels
+from samdomain_geo.polygons.tracing import PolygonFile, Tracing
+from samdomain_geo.polygons.vector_file import LAYER, VectorFormat, format_of
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
+from samdomain_geo.scenes.raster import Scene, open_scene
 
 VERB = "polygonize"
 

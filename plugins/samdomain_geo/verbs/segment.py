@@ -13,25 +13,25 @@ from samdomain.door import Facts
 from samdomain.errors import InputError
 from samdomain.sam import Sam, SamSpec
 from samdomain.weights import DEFAULT
-from samdomain_geo.block_cache import block_cache
-from samdomain_geo.classification import Classification
-from samdomain_geo.conduct import Conduct
-from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.classes.classification import Classification
+from samdomain_geo.classes.named_pixels import name_pixels
+from samdomain_geo.engine.conduct import Conduct
+from samdomain_geo.engine.identity import Identity
+from samdomain_geo.engine.plan import Tiling
+from samdomain_geo.engine.record import Stopwatch, identify_adapter
 from samdomain_geo.given import Given
-from samdomain_geo.identity import Identity
-from samdomain_geo.named_pixels import name_pixels
-from samdomain_geo.placement import place_prompts
-from samdomain_geo.plan import Tiling
-from samdomain_geo.prompt_file import PromptFile
-from samdomain_geo.prompted_work import PromptedWork, by_block
-from samdomain_geo.prompts import ObjectPrompts
-from samdomain_geo.raster import Scene, open_scene
-from samdomain_geo.record import Stopwatch, identify_adapter
-from samdomain_geo.segmentation import Segmentation, finish_segmentation, results
-from samdomain_geo.stretch import parse_stretch
-from samdomain_geo.vector import pixel_width
-from samdomain_geo.vector_file import GEOPACKAGE, format_named
-from samdomain_geo.windows import SHARED, share_windows
+from samdomain_geo.objects.prompted_work import PromptedWork, by_block
+from samdomain_geo.objects.segmentation import Segmentation, finish_segmentation, results
+from samdomain_geo.polygons.vector import pixel_width
+from samdomain_geo.polygons.vector_file import GEOPACKAGE, format_named
+from samdomain_geo.prompts.placement import place_prompts
+from samdomain_geo.prompts.prompt_file import PromptFile
+from samdomain_geo.prompts.prompts import ObjectPrompts
+from samdomain_geo.scenes.block_cache import block_cache
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
+from samdomain_geo.scenes.raster import Scene, open_scene
+from samdomain_geo.scenes.stretch import parse_stretch
+from samdomain_geo.scenes.windows import SHARED, share_windows
 
 logger = logging.getLogger(__name__)
 

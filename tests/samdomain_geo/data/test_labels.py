@@ -9,7 +9,7 @@ from rasterio.windows import Window
 
 from samdomain.errors import InputError
 from samdomain_geo.data import Labels
-from samdomain_geo.raster import open_scene
+from samdomain_geo.scenes.raster import open_scene
 
 WHOLE = Window(0, 0, 192, 128)
 

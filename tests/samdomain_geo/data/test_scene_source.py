@@ -11,7 +11,7 @@ from samdomain.recipes import Legend
 from samdomain.training.check import check
 from samdomain.training.dataset import read_item
 from samdomain_geo.data import SceneSource
-from samdomain_geo.raster import open_scene
+from samdomain_geo.scenes.raster import open_scene
 
 pytest.importorskip("lightning")
 from samdomain.training.data import Samples

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from rasterio.windows import Window
 
+from samdomain_geo.engine.plan import Grid
 from samdomain_geo.evaluation.cells import Cells, Sample
-from samdomain_geo.plan import Grid
 
 GRID = Grid(23, 31, None, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0))
 

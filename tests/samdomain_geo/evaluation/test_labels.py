@@ -12,7 +12,7 @@ from samdomain.errors import InputError
 from samdomain_geo.evaluation.labels import RasterLabels, ShapeLabels, on_grid
 from samdomain_geo.evaluation.shape_layer import ShapeLayer
 from samdomain_geo.evaluation.sides import Side
-from samdomain_geo.raster import open_scene
+from samdomain_geo.scenes.raster import open_scene
 
 WHOLE = Window(0, 0, 40, 30)
 PLACE = Affine.translation(500_000, 30_000) @ Affine.scale(0.5, -0.5)

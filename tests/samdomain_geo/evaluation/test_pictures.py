@@ -8,13 +8,13 @@ import shapely
 from rasterio.windows import Window
 
 from samdomain.html_report import Picture
+from samdomain_geo.engine.plan import Grid
 from samdomain_geo.evaluation.cells import Cells, Sample
 from samdomain_geo.evaluation.confusion import ConfusionMatrix
 from samdomain_geo.evaluation.object_pictures import VERDICT_COLOURS, draw_objects
 from samdomain_geo.evaluation.picture import Legend
 from samdomain_geo.evaluation.raster_comparison import CLOSE_UP, Places
 from samdomain_geo.evaluation.raster_pictures import draw_close_ups, draw_confusion, draw_overview
-from samdomain_geo.plan import Grid
 
 BLANK = Legend({}, {})
 

@@ -10,9 +10,9 @@ from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from samdomain.errors import InputError
-from samdomain_geo.ellipsoid import Ellipsoid
+from samdomain_geo.engine.plan import Grid, Tiling
 from samdomain_geo.evaluation.raster_comparison import RasterComparison, compare_rasters
-from samdomain_geo.plan import Grid, Tiling
+from samdomain_geo.scenes.ellipsoid import Ellipsoid
 
 SHAPE = (1100, 700)
 METRES = (0.5, 0.0, 500_000.0, 0.0, -0.5, 30_000.0)

@@ -9,7 +9,7 @@ from samdomain.errors import InputError
 from samdomain_geo.evaluation.class_codes import number_both, number_on_raster
 from samdomain_geo.evaluation.shape_layer import Asked, ShapeLayer, read_shapes
 from samdomain_geo.evaluation.sides import Side, find_side
-from samdomain_geo.raster import open_scene
+from samdomain_geo.scenes.raster import open_scene
 
 BOX = shapely.box(0, 0, 4, 4)
 BOW_TIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])

@@ -8,7 +8,7 @@ import pytest
 import rasterio
 
 from samdomain.cli import main
-from samdomain_geo.block_store import open_store
+from samdomain_geo.engine.block_store import open_store
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from samdomain.lora import LoRA
 from samdomain.recipes import SAMed, SamSP
 from samdomain.sam import Sam
 from samdomain_geo import polygonize
-from samdomain_geo.class_names import class_names
-from samdomain_geo.raster import open_scene
+from samdomain_geo.scenes.class_names import class_names
+from samdomain_geo.scenes.raster import open_scene
 
 NAMES = ("background", "field", "water")
 

@@ -1,0 +1,1 @@
+"""Classes of every pixel, from an adapter that needs no prompts."""

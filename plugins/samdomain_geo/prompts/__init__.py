@@ -1,0 +1,1 @@
+"""Prompts for the objects of a scene, from vector files of any length."""

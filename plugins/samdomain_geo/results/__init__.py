@@ -1,0 +1,1 @@
+"""Folders of results, and how they look in a GIS."""

@@ -1,0 +1,1 @@
+"""Scenes on a disk or behind a URL, and how they are looked at: windows, chips, pixel sizes."""
