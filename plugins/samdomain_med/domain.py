@@ -24,7 +24,7 @@ class Med:
         return {}
 
     def adapters(self) -> Path:
-        """Return the folder of shipped adapters; none is shipped yet."""
+        """Return the folder of shipped adapters."""
         return _HERE / "adapters"
 
     def configs(self) -> Path:

@@ -1,11 +1,23 @@
 """The model card of an adapter: what a person reads before using it."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from samdomain.adapter_file.description import Adapter
 
 _SHOWN = 6
+_LOADING = """```python
+from samdomain import load_adapter
+
+sam = load_adapter(FOLDER).sam
+```"""
+_ASKING = """```python
+from samdomain import load_segmenter
+
+segmenter, card = load_segmenter(FOLDER)
+probabilities = segmenter.probabilities(images)  # (B, channels, H, W)
+```"""
 
 
 def model_card(adapter: Adapter, lora: int, others: Sequence[str]) -> str:
@@ -35,9 +47,13 @@ def model_card(adapter: Adapter, lora: int, others: Sequence[str]) -> str:
 
 
 def _front_matter(adapter: Adapter) -> str:
+    licence = adapter.card.licence
+    named = [f"license: {licence.lower()}"]
+    if " " in licence:  # no identifier of SPDX, which alone has a place there
+        named = ["license: other", f"license_name: {json.dumps(licence)}"]
     lines = (
         "---",
-        f"license: {adapter.card.licence.lower()}",
+        *named,
         f"base_model: {adapter.base.name}",
         "library_name: samdomain",
         "tags: [segment-anything, peft]",
@@ -61,7 +77,7 @@ def _use(adapter: Adapter) -> str:
         if adapter.card.chip_size
         else "",
     }
-    code = "```python\nfrom samdomain import load_adapter\n\nsam = load_adapter(FOLDER).sam\n```"
+    code = _ASKING if adapter.card.output == "semantic" and adapter.card.recipe else _LOADING
     return "\n".join([*(f"- {k}: {v}" for k, v in facts.items() if v), "", code])
 
 

@@ -90,10 +90,9 @@ class Weights:
 
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything"
 
-# Publishers state no SHA-256 of the downloads. These are the digests that independent projects
-# check the same files with, micro-sam among them. Those of SAM's file names are of MD5.
-# No digest is taken from a third party: nobody here could compute these or read them at the
-# publisher's. The first download prints its own and pins it in the user's cache.
+# Publishers state no SHA-256 of the downloads (those in SAM's file names are MD5). No digest is
+# taken from a third party: nobody here could compute these or read them at the publisher's. The
+# first download prints its own and pins it in the user's cache.
 _UNREAD = ""
 
 REGISTRY: Mapping[str, Weights] = {

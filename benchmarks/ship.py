@@ -1,0 +1,89 @@
+"""Put the adapter of measured trainings into the plugin that ships it.
+
+    python benchmarks/ship.py polyp     from benchmarks/runs and benchmarks/results
+
+Of the seeds that are there, the one with the best figure on validation ships. The model card has
+the words of the shipped config, and the figures of every seed, with those of the test beside.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from grid import RESULTS, read_cell
+from training import RUNS
+
+from samdomain import load_adapter, save_adapter
+from samdomain.training.command import Command
+
+PLUGINS = Path(__file__).parents[1] / "plugins"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Say which cells an adapter is chosen from.
+
+    Attributes:
+        plugin: import package of the plugin that ships it.
+        group: folder of the cells' results.
+        cells: what the names of its cells begin with, before the seed.
+        figure: figure of validation that chooses.
+    """
+
+    plugin: str
+    group: str
+    cells: str
+    figure: str
+
+
+ADAPTERS: Mapping[str, Shipped] = {
+    "polyp": Shipped("samdomain_med", "training", "polyp-recommended", "dice"),
+    "points": Shipped("samdomain_geo", "training", "points", "one_click"),
+    "landcover": Shipped("samdomain_geo", "landcover", "dubai-samed", "miou"),
+    "building-change": Shipped("samdomain_geo", "change", "sam_cd", "change_f1"),
+}
+
+
+def ship(name: str) -> Path:
+    """Write an adapter into its plugin, and return its folder."""
+    one = ADAPTERS[name]
+    found = sorted((RESULTS / one.group).glob(f"{one.cells}-[0-9].json"))
+    if not found:
+        raise SystemExit(f"no cell {one.cells}-SEED is measured yet: run benchmarks/{one.group}.py")
+    cells = {path.stem.rpartition("-")[2]: read_cell(one.group, path.stem) for path in found}
+    best = max(cells, key=lambda seed: cells[seed]["val"][one.figure])
+    loaded = load_adapter(RUNS / f"{one.cells}-{best}" / "adapter")
+    if loaded.adapter is None:
+        raise SystemExit(f"{RUNS / f'{one.cells}-{best}'} holds no adapter")
+    words = Command("fit", [f"--config={name}"]).build(0).module.card
+    card = replace(
+        loaded.adapter.card,
+        summary=words.summary,
+        licence=words.licence,
+        data=tuple(words.data),
+        modality=words.modality,
+        intended_use=words.intended_use,
+        metrics={"seed": int(best), **figures(cells)},
+    )
+    folder = PLUGINS / one.plugin / "adapters" / name
+    save_adapter(loaded.sam, folder, card, dtype=torch.float16, overwrite=True)
+    return folder
+
+
+def figures(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Return the figures of each seed by their split and name."""
+    return {
+        f"seed {seed} {split} {name}": value
+        for seed, cell in cells.items()
+        for split in ("val", "test")
+        for name, value in cell.get(split, {}).items()
+        if isinstance(value, float)
+    }
+
+
+if __name__ == "__main__":
+    for adapter in sys.argv[1:]:
+        print(ship(adapter))
