@@ -16,7 +16,7 @@ from samdomain.recipes.few_shots import few_shots
 from samdomain.recipes.legend import CHANGE, THING, Legend
 from samdomain.recipes.mask_loss import MaskLoss
 from samdomain.recipes.reading import RECIPES, known_recipes, preset, read_recipe
-from samdomain.recipes.recipe import Answer, Outputs, PromptFree, Recipe, Stage, total
+from samdomain.recipes.recipe import Answer, Outputs, Pooling, PromptFree, Recipe, Stage, total
 from samdomain.recipes.refinement import Refinement
 from samdomain.recipes.sam import Promptable
 from samdomain.recipes.sam_sp import SamSP
@@ -35,6 +35,7 @@ __all__ = [
     "Legend",
     "MaskLoss",
     "Outputs",
+    "Pooling",
     "PromptFree",
     "Promptable",
     "Recipe",

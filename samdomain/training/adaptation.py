@@ -14,7 +14,7 @@ from samdomain.acceleration import FastSteps
 from samdomain.cache import cache_features
 from samdomain.errors import InputError, StoppedError
 from samdomain.injection import adapted_state
-from samdomain.recipes import Batch, Recipe, Stage, total
+from samdomain.recipes import Batch, Pooling, Recipe, Stage, total
 from samdomain.sam import Sam, SamLike
 from samdomain.training.choice import BaseChoice, CardChoice, Optimisation, RecipeChoice
 from samdomain.training.dataset import epoch_seed
@@ -128,7 +128,7 @@ class Adaptation(LightningModule):
             self._figures.setdefault(name, []).append(values.detach().double().cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean of each figure over all masks, of all processes together."""
+        """Log the mean of each figure over all masks of all processes, and what is pooled."""
         for name, value in self._means().items():
             self.log(f"val/{name}", value, prog_bar=name == self.recipe.monitor)
 
@@ -206,7 +206,8 @@ class Adaptation(LightningModule):
             torch.distributed.all_gather_object(gathered, figures)
         names = dict.fromkeys(name for one in gathered for name in one)
         joined = {n: torch.cat([one[n] for one in gathered if n in one]) for n in names}
-        return {name: float(values.mean()) for name, values in joined.items() if len(values)}
+        means = {name: float(values.mean()) for name, values in joined.items() if len(values)}
+        return {**means, **(self.recipe.pooled(means) if isinstance(self.recipe, Pooling) else {})}
 
     def _check_values(self, batch: Batch) -> None:
         """Refuse values that the model was not made for: they would train, and mean nothing."""
