@@ -18,13 +18,13 @@ class ChangeCounts:
         both: pixels that changed and were found.
         found: pixels that were found.
         changed: pixels that changed.
-        pixels: all of them.
+        total: all pixels.
     """
 
-    both: float = 0
-    found: float = 0
-    changed: float = 0
-    pixels: float = 0
+    both: int | float = 0
+    found: int | float = 0
+    changed: int | float = 0
+    total: int | float = 0
 
     @classmethod
     def of(cls, found: Bool[Tensor, "*n h w"], changed: Bool[Tensor, "*n h w"]) -> "ChangeCounts":
@@ -43,7 +43,7 @@ class ChangeCounts:
             self.both + other.both,
             self.found + other.found,
             self.changed + other.changed,
-            self.pixels + other.pixels,
+            self.total + other.total,
         )
 
     def figures(self) -> dict[str, float]:
@@ -53,9 +53,9 @@ class ChangeCounts:
         (SAM-CD's F1 of 95.50 on LEVIR-CD is class-averaged; that of changes is 91.46). A class
         that is neither there nor found has 1.
         """
-        same = self.pixels - self.found - self.changed + self.both
+        same = self.total - self.found - self.changed + self.both
         f1, iou = _scores(self.both, self.found, self.changed)
-        rest = _scores(same, self.pixels - self.found, self.pixels - self.changed)
+        rest = _scores(same, self.total - self.found, self.total - self.changed)
         return {
             "change_f1": f1,
             "change_iou": iou,
@@ -118,7 +118,7 @@ class ObjectHits:
         }
 
 
-def _scores(both: float, one: float, other: float) -> tuple[float, float]:
+def _scores(both: int | float, one: int | float, other: int | float) -> tuple[float, float]:
     """Return Dice and IoU of two sets of these sizes."""
     if not one + other:
         return 1.0, 1.0

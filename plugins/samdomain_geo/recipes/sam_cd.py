@@ -212,5 +212,5 @@ def _scores(found: Tensor, true: Tensor, seen: Tensor) -> dict[str, float]:
     return {
         "pair_f1": float(dice_score(found, true)),
         "pair_iou": float(iou_score(found, true)),
-        **{name: one / counts.pixels for name, one in shares.items()},
+        **{name: one / counts.total for name, one in shares.items()},
     }

@@ -11,7 +11,7 @@ FOUND = torch.tensor([[1, 0, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]], dtype=torch.boo
 def test_both_sorts_of_figures_by_hand() -> None:
     """One pixel of two found and three changed: F1 2/5, IoU 1/4; of the rest 8 of 9 and 10."""
     counts = ChangeCounts.of(FOUND, CHANGED)
-    assert (counts.both, counts.found, counts.changed, counts.pixels) == (1, 2, 3, 12)
+    assert (counts.both, counts.found, counts.changed, counts.total) == (1, 2, 3, 12)
     assert counts.figures() == pytest.approx(
         {
             "change_f1": 2 / 5,

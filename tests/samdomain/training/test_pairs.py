@@ -142,7 +142,7 @@ def test_the_tally_counts_pairs_and_adds_them_up() -> None:
         "pixels_both": 1,
         "pixels_found": 2,
         "pixels_changed": 2,
-        "pixels_pixels": 4,
+        "pixels_total": 4,
         "objects_true": 1,
         "objects_hit": 1,
         "objects_found": 2,

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from samdomain import Prompts, load_sam
 from samdomain.cache import cache_features
@@ -94,7 +95,7 @@ def test_a_frozen_encoder_does_not_move(sam: Sam, recipe: Recipe, batch: Batch) 
 
 
 def test_a_short_fit_finds_the_square(sam: Sam, batch: Batch) -> None:
-    """Sixty steps of the advised recipe are enough for two pairs."""
+    """Forty steps of the advised recipe are enough for two pairs."""
     recipe = preset("sam_cd")
     recipe.adapt(sam)
     with torch.no_grad():
@@ -102,7 +103,7 @@ def test_a_short_fit_finds_the_square(sam: Sam, batch: Batch) -> None:
     trained = [one for one in sam.parameters() if one.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-3)
     losses: list[float] = []
-    for _ in range(60):
+    for _ in range(40):
         outputs = recipe.aim(recipe.decode(sam, embedding), batch)
         loss = total(recipe.loss(outputs, batch))
         losses.append(loss.item())
@@ -140,8 +141,9 @@ def test_changed_cells_do_not_move_the_latents(sam: Sam, batch: Batch) -> None:
     recipe.loss(outputs, batch)["temporal"].backward()
     moved = latents.grad.abs().sum((1, 2))  # (b, h, w)
     changed = batch.masks[0][::2, ::2]
+    near = F.max_pool2d(changed[None].float(), 3, stride=1, padding=1)[0] > 0
     assert (moved[0][changed] == 0).all()
-    assert (moved[0][~changed] > 0).all()
+    assert (moved[0][~near] > 0).all()
 
 
 @pytest.mark.parametrize("empty", [True, False])
