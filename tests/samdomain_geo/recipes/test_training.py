@@ -59,7 +59,7 @@ def test_pairs_are_checked_trained_and_measured(
     metrics = json.loads((run / "metrics.json").read_text())["val"]
     named = {"change_f1", "change_iou", "class_averaged_f1", "class_averaged_iou"}
     assert named | {"object_recall", "object_precision", "pair_f1"} <= metrics.keys()
-    log = list(csv.DictReader((run / "log.csv").open()))
+    log = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
     assert len(log) == 2
     assert {"val/change_f1", "train/temporal", "train/dice"} <= log[0].keys()
     segmenter, card = load_change(run / "adapter")
@@ -70,7 +70,7 @@ def test_pairs_are_checked_trained_and_measured(
     capsys.readouterr()
     assert main(["test", "--config", str(run), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    rows = list(csv.DictReader(Path(told["table"]).open()))
+    rows = list(csv.DictReader(Path(told["table"]).read_text().splitlines()))
     assert [row["image"] for row in rows] == ["6@0,0", "7@0,0", "mean"]
     counts = {key: sum(int(row[f"pixels_{key}"]) for row in rows[:2]) for key in ("both", "found")}
     f1 = 2 * counts["both"] / (counts["found"] + 2 * 144)
