@@ -5,9 +5,10 @@
 
 MODEL-SEED: `sam_cd` and `plain` (without latents) by the config that ships, on LiteMedSAM's
 frozen encoder; `fcsiamconc`, `fcsiamdiff`, `unet`, `btc` and `changevit` of torchgeo's
-ChangeDetectionTask, from random weights. All see the same pairs in the same views and orders of
-the dates, make the same loss smaller (cross-entropy and Dice) by AdamW with a rate that falls as a
-cosine, and have 12 minutes at most, encoding counted. Epochs are chosen by F1 of changes on
+ChangeDetectionTask, from random weights. All see the same pairs, turned and mirrored in eight ways
+(of ours the features, of theirs the images) and in either order of the dates, make the same loss
+smaller (cross-entropy and Dice) by AdamW with a rate that falls as a cosine, and have 12 minutes at
+most, encoding counted. Epochs are chosen by F1 of changes on
 validation. The test's counts are kept tile by tile, so that tiles can be drawn anew.
 
 `seconds` are wall seconds of the training. `tuned` is at the threshold that is best on validation.
@@ -42,6 +43,7 @@ from samdomain.training.dataset import SampleDataset, ViewSampler, collate, read
 from samdomain.training.fit import fit
 from samdomain.training.sample import Sample
 from samdomain.training.tallies import ChangeTally
+from samdomain.views import VIEWS
 from samdomain_geo.change.segmenter import load_change
 
 NAME = "change"
@@ -183,7 +185,8 @@ class Tiles(Dataset[dict[str, Tensor]]):
 def loaders(seed: int) -> list[DataLoader[dict[str, Tensor]]]:
     """Return the batches of training, which are those of `samdomain fit`, and of validation."""
     data = Command("fit", configured("sam_cd")).build(seed).data
-    every = SampleDataset(data.found("train").samples, data.views, data.source.augmentation())
+    samples, looks = data.found("train").samples, data.source.augmentation()
+    every = SampleDataset(samples, len(VIEWS), looks)
     sampler = ViewSampler(every.samples, every.variants, seed)
     return [
         DataLoader(Tiles(every), data.batch_size, sampler=sampler, drop_last=True),
