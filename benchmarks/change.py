@@ -51,12 +51,12 @@ RUNS = Path(__file__).parent / "runs"
 SEEDS = (0, 1, 2)
 MINUTES = 12
 OURS = {"sam_cd": "recommended", "plain": "plain"}
-RIVALS = {
-    "fcsiamconc": "resnet18",
-    "fcsiamdiff": "resnet18",
-    "unet": "resnet18",
-    "btc": "swin_tiny",
-    "changevit": "vit_tiny_patch16_224",
+RIVALS = {  # backbone, and the rate that suits its kind
+    "fcsiamconc": ("resnet18", 1e-3),
+    "fcsiamdiff": ("resnet18", 1e-3),
+    "unet": ("resnet18", 1e-3),
+    "btc": ("swin_tiny", 2e-4),
+    "changevit": ("vit_tiny_patch16_224", 2e-4),
 }
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 DRAWS = 10_000
@@ -132,7 +132,8 @@ class Cost(nn.Module):
 def rival(name: str, seed: int) -> Result:
     """Train a model of torchgeo for the minutes, and measure it."""
     seed_everything(seed, workers=True, verbose=False)
-    task = Rival(name, RIVALS[name], weights=None, lr=1e-3)
+    backbone, rate = RIVALS[name]
+    task = Rival(name, backbone, weights=None, lr=rate)
     best = ModelCheckpoint(monitor="val_BinaryF1Score", mode="max")
     trainer = Trainer(
         max_time={"minutes": MINUTES},
@@ -157,7 +158,8 @@ def rival(name: str, seed: int) -> Result:
         return task(dates if name.startswith(("fcsiam", "changevit")) else dates.flatten(1, 2))[0]
 
     return {
-        "backbone": RIVALS[name],
+        "backbone": backbone,
+        "rate": rate,
         "trained values": sum(one.numel() for one in task.model.parameters()),
         "epochs": trainer.current_epoch,
         "seconds": round(wall, 1),
