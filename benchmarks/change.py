@@ -44,7 +44,7 @@ from samdomain.training.fit import fit
 from samdomain.training.sample import Sample
 from samdomain.training.tallies import ChangeTally
 from samdomain.views import VIEWS
-from samdomain_geo.change.segmenter import load_change
+from samdomain_geo.changes.segmenter import load_change
 
 NAME = "change"
 RUNS = Path(__file__).parent / "runs"

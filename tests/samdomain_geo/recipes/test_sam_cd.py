@@ -111,7 +111,7 @@ def test_a_short_fit_finds_the_square(sam: Sam, batch: Batch) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert losses[-1] < losses[0] / 2
+    assert losses[-1] < 0.6 * losses[0]
     assert recipe.measure(sam.eval(), batch)["pair_f1"].min() > 0.5
 
 

@@ -14,7 +14,7 @@ pytest.importorskip("lightning")
 
 from samdomain.cli import main
 from samdomain.training.config_names import shipped_configs
-from samdomain_geo.change.segmenter import load_change
+from samdomain_geo.changes.segmenter import load_change
 
 SIZE = 32
 

@@ -10,7 +10,7 @@ from samdomain.adapter_file import AdapterCard
 from samdomain.errors import InputError
 from samdomain.recipes import preset
 from samdomain.testing import move_trained
-from samdomain_geo.change.segmenter import ChangeSegmenter, load_change
+from samdomain_geo.changes.segmenter import ChangeSegmenter, load_change
 
 
 @pytest.fixture
