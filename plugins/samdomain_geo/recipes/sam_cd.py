@@ -136,8 +136,8 @@ class SamCD(Values):
     def decode(self, sam: SamLike, embedding: Embedding) -> tuple[ChangePrediction]:
         """Compare the dates of pairs that are encoded already, their features turned by chance."""
         view = VIEWS[int(torch.randint(self.turns, ()))]
-        levels = {stride: view(level) for stride, level in embedding.levels.items()}
-        turned = Embedding(view(embedding.main), levels, embedding.frame)
+        levels = {stride: view(level).contiguous() for stride, level in embedding.levels.items()}
+        turned = Embedding(view(embedding.main).contiguous(), levels, embedding.frame)
         found = detect_change(sam, turned)
         latents = None if found.latents is None else view.undo(found.latents)
         # Turned back, the answer lies in its frame again, wherever that has its padding.
