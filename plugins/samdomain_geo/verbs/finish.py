@@ -9,7 +9,7 @@ from samdomain_geo.classes.classification import finish_classification
 from samdomain_geo.engine.block_store import BlockStore, open_store
 from samdomain_geo.engine.identity import Identity
 from samdomain_geo.engine.plan import Manifest
-from samdomain_geo.given import VERB as SEGMENT
+from samdomain_geo.given import SEGMENT
 from samdomain_geo.objects.segmentation import BLOCKS, finish_segmentation
 from samdomain_geo.scenes.raster import open_scene
 from samdomain_geo.verbs import polygonize
