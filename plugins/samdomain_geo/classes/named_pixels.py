@@ -58,7 +58,7 @@ def name_pixels(
             "weights": {"name": adapter.base.name, "sha256": adapter.base.sha256},
             "adapter": identify_adapter(folder),
             "engine": getattr(sam, "engine", ""),
-            "legend": _told(_legend(adapter)),
+            "legend": _told(legend_of(adapter)),
         }
         measured = {
             "stretch": asdict(stretch),
@@ -98,7 +98,7 @@ def _adapter(given: Given) -> Adapter:
     return adapter
 
 
-def _legend(adapter: Adapter) -> Legend:
+def legend_of(adapter: Adapter) -> Legend:
     """Return what the channels mean; an adapter of one kind of thing names it in its card."""
     legend = read_recipe(adapter.card.recipe, adapter.card.options).legend
     if legend is None:

@@ -119,8 +119,7 @@ def count_chips(chips: Chips, manifest: Manifest) -> dict[int, int]:
     """Return how many chips each block that has work is blended from, by its number."""
     size = manifest.grid.rows, manifest.grid.columns
     return {
-        index: len(list(chips.over(manifest.block(index).window, *size)))
-        for index in manifest.todo
+        index: len(list(chips.over(manifest.block(index).window, *size))) for index in manifest.todo
     }
 
 

@@ -100,9 +100,7 @@ class Radiometry:
     @classmethod
     def read(cls, told: dict[str, Any]) -> Self:
         """Read it back from what `told` returned."""
-        curves = tuple(
-            Curve(tuple(one["given"]), tuple(one["wanted"])) for one in told["curves"]
-        )
+        curves = tuple(Curve(tuple(one["given"]), tuple(one["wanted"])) for one in told["curves"])
         sides = (
             Stretch(tuple(told[name]["low"]), tuple(told[name]["high"]))
             for name in ("before", "after")
