@@ -23,6 +23,9 @@ from samdomain_geo.scenes.stretch import parse_stretch
 
 _RGB = 3
 
+COMMANDS = {"change": "change BEFORE AFTER"}
+"""What runs adapters that `segment` refuses, by their output."""
+
 
 def name_pixels(
     given: Given, tiling: Tiling, conduct: Conduct, clock: Stopwatch
@@ -92,7 +95,7 @@ def _adapter(given: Given) -> Adapter:
             + (
                 "name boxes or clicks with --prompts"
                 if adapter.card.output == "prompted"
-                else f"samdomain {adapter.card.output} runs it"
+                else f"samdomain {COMMANDS.get(adapter.card.output, adapter.card.output)} runs it"
             )
         )
     return adapter
