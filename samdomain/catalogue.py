@@ -22,6 +22,7 @@ INJECTIONS: Mapping[str, str] = {
     "bands": "samdomain.bands:Bands",
     "class_tokens": "samdomain.classes:ClassTokens",
     "pyramid_classes": "samdomain.classes:PyramidClasses",
+    "change_head": "samdomain.change:ChangeHead",
 }
 """Kinds that an adapter's file may name, and the class of each: imported when it is read."""
 

@@ -1,6 +1,6 @@
 """SAM-CD's latent branch: what two dates of a scene have in common, without labels."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -87,16 +87,23 @@ class LatentAttention(nn.Module):
         latents: number of latent classes of each date.
         channels: channels of the map that is weighed.
         hidden: channels between.
+        norm: makes the normalisation of so many channels.
 
     Source: as `LatentBranch`. The paper feeds normalised latents, the published code raw ones;
     both will do here.
     """
 
-    def __init__(self, latents: int = 8, channels: int = 16, hidden: int = 4) -> None:
+    def __init__(
+        self,
+        latents: int = 8,
+        channels: int = 16,
+        hidden: int = 4,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(2 * latents, hidden, kernel_size=1),
-            nn.BatchNorm2d(hidden),
+            norm(hidden),
             nn.ReLU(),
             nn.Conv2d(hidden, channels, kernel_size=1),
             nn.Sigmoid(),

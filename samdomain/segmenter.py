@@ -107,6 +107,8 @@ def load_segmenter(adapter: str | Path, base: Sam | None = None) -> tuple[Segmen
     if loaded.adapter is None or not loaded.adapter.card.recipe:
         raise InputError(f"{adapter} names no recipe: how it is asked is not known")
     card = loaded.adapter.card
+    if card.output == "change":
+        raise InputError(f"{adapter} compares two dates: samdomain change takes it")
     recipe = read_recipe(card.recipe, card.options)
     if recipe.legend is None:
         raise InputError(

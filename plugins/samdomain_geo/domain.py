@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from samdomain.door import Verb
+from samdomain_geo.recipes import SamCD
 from samdomain_geo.verbs.change import change
 from samdomain_geo.verbs.demo import demo
 from samdomain_geo.verbs.evaluate import evaluate
@@ -33,8 +34,8 @@ class Geo:
         }
 
     def recipes(self) -> Mapping[str, type]:
-        """Return the plugin's own recipes: none yet."""
-        return {}
+        """Return the plugin's own recipes by name."""
+        return {SamCD.name: SamCD}
 
     def adapters(self) -> Path:
         """Return the folder of shipped adapters; none is shipped yet."""

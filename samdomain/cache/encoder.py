@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from samdomain.cache.store import DEFAULT_LIMIT, FeatureStore, rounded
-from samdomain.classes import level_strides
 from samdomain.errors import InputError
 from samdomain.injection import Injection, injections
 from samdomain.sam import Sam, SamLike
+from samdomain.sam.pyramid import level_strides
 from samdomain.sam.stepwise import Features, Step, StepwiseEncoder
 
 _CURRENT = "x"

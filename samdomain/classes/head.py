@@ -72,11 +72,6 @@ def classify(sam: SamLike, embedding: Embedding) -> Prediction:
     return Prediction(logits, unknown, torch.arange(len(embedding)), embedding.frame)
 
 
-def level_strides(sam: SamLike) -> tuple[int, ...]:
-    """Return the strides of the encoder's own maps that a model's decoder reads."""
-    return sam.mask_decoder.level_strides if isinstance(sam.mask_decoder, ClassHead) else ()
-
-
 def plain_decoder(sam: Sam, classes: int) -> MaskDecoder:
     """Return the mask decoder that a head is to stand for.
 

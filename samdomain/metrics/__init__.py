@@ -6,9 +6,11 @@ Masks are bool. Logits become masks by `logits > 0`, in every SAM.
 |---|---|---|
 | Dice, IoU, boundary F1 | 1 | 0 |
 | Hausdorff distance | 0 | infinite |
+| F1 and IoU of changes | 1 | 0 |
 | precision (no object predicted), recall (no object true) | 1 | 1 |
 """
 
+from samdomain.metrics.change import ChangeCounts, ObjectHits
 from samdomain.metrics.contours import boundary_f1, hausdorff95
 from samdomain.metrics.objects import ObjectScores, match_objects
 from samdomain.metrics.overlap import (
@@ -20,6 +22,8 @@ from samdomain.metrics.overlap import (
 )
 
 __all__ = [
+    "ChangeCounts",
+    "ObjectHits",
     "ObjectScores",
     "boundary_f1",
     "class_averaged",

@@ -13,10 +13,10 @@ from samdomain.recipes.batch import Batch
 from samdomain.recipes.calibration import Calibration
 from samdomain.recipes.class_cost import ClassCost
 from samdomain.recipes.few_shots import few_shots
-from samdomain.recipes.legend import THING, Legend
+from samdomain.recipes.legend import CHANGE, THING, Legend
 from samdomain.recipes.mask_loss import MaskLoss
 from samdomain.recipes.reading import RECIPES, known_recipes, preset, read_recipe
-from samdomain.recipes.recipe import Answer, Outputs, PromptFree, Recipe, Stage, total
+from samdomain.recipes.recipe import Answer, Outputs, Pooling, PromptFree, Recipe, Stage, total
 from samdomain.recipes.refinement import Refinement
 from samdomain.recipes.sam import Promptable
 from samdomain.recipes.sam_sp import SamSP
@@ -25,6 +25,7 @@ from samdomain.recipes.samlp import SamLP
 from samdomain.recipes.tuning import Tuning
 
 __all__ = [
+    "CHANGE",
     "RECIPES",
     "THING",
     "Answer",
@@ -34,6 +35,7 @@ __all__ = [
     "Legend",
     "MaskLoss",
     "Outputs",
+    "Pooling",
     "PromptFree",
     "Promptable",
     "Recipe",

@@ -23,7 +23,8 @@ class Batch:
 
     Attributes:
         images: (B, C, H, W), or B images (C, H, W), in the values that the model's spec asks
-            for: 0 to 255 for published weights.
+            for: 0 to 255 for published weights. For recipes of change: several dates of each
+            place, the earliest first, as (B, T, C, H, W) or B times (T, C, H, W).
         masks: true mask of each image, in its size: all objects together (H, W) as bool, each
             object's number (H, W) as int, 0 for none, or one plane an object (N, H, W) as
             bool, which may overlap; N may be 0. For recipes of classes: the class of each pixel
@@ -39,7 +40,7 @@ class Batch:
         InputError: images, masks and names disagree in number, or a mask in size or type.
     """
 
-    images: Float[Tensor, "b c h w"] | Sequence[Float[Tensor, "c _ _"]]
+    images: Float[Tensor, "b *t c h w"] | Sequence[Float[Tensor, "*t c _ _"]]
     masks: Sequence[Shaped[Tensor, "... _ _"]]
     names: Sequence[str] = ()
     prompts: Prompts | None = None
@@ -77,8 +78,9 @@ class Batch:
         )
 
     def encoded(self, sam: SamLike) -> Embedding:
-        """Encode the images; see `samdomain.encode`."""
-        return encode(sam, self.images, self.value_range)
+        """Encode the images, the dates of one place one after the other; see `samdomain.encode`."""
+        dates = [date for one in self.images for date in one.reshape(-1, *one.shape[-3:])]
+        return encode(sam, dates, self.value_range)
 
     def foregrounds(self) -> list[Bool[Tensor, "_ _"]]:
         """Return where any object is in each image; empty masks stay empty."""

@@ -88,3 +88,6 @@ class Legend:
 
 THING = Legend(("object",), overlapping=True)
 """One kind of thing: it is there where its logit is above 0."""
+
+CHANGE = Legend(("change",), overlapping=True)
+"""What differs between two dates: it is there where its logit is above 0."""

@@ -169,6 +169,15 @@ class PromptFree(Recipe, Protocol):
         ...
 
 
+@runtime_checkable
+class Pooling(Recipe, Protocol):
+    """A recipe whose best figure is no mean over masks, as F1 of all pixels together."""
+
+    def pooled(self, means: Mapping[str, float]) -> dict[str, float]:
+        """Return further figures, from the means of those that `measure` gives."""
+        ...
+
+
 def total(terms: Mapping[str, Tensor]) -> Float[Tensor, ""]:
     """Return the sum of the terms of a loss."""
     return torch.stack(list(terms.values())).sum()

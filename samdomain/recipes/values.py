@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from samdomain.errors import InputError
+from samdomain.injection import Injection
 
 Kind = TypeVar("Kind", bound="Values")
 
@@ -12,7 +13,7 @@ Kind = TypeVar("Kind", bound="Values")
 class Values:
     """Give a frozen dataclass `to_json` and `from_json`.
 
-    Its fields are values that JSON can hold, other dataclasses of this kind, or None.
+    Its fields are values that JSON can hold, injections, other dataclasses of this kind, or None.
     """
 
     def to_json(self) -> dict[str, Any]:
@@ -37,7 +38,7 @@ class Values:
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, Values):
+    if isinstance(value, Values | Injection):
         return value.to_json()
     return list(value) if isinstance(value, tuple) else value
 
@@ -45,6 +46,6 @@ def _shown(value: Any) -> Any:
 def _read(hint: Any, value: Any) -> Any:
     kinds = [one for one in (hint, *get_args(hint)) if isinstance(one, type)]
     for kind in kinds:
-        if issubclass(kind, Values) and isinstance(value, Mapping):
+        if issubclass(kind, Values | Injection) and isinstance(value, Mapping):
             return kind.from_json(value)
     return tuple(value) if isinstance(value, list) else value

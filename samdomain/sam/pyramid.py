@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from samdomain.errors import InputError
 from samdomain.sam.embedding import Embedding
+from samdomain.sam.model import SamLike
 
 
 def pyramid(embedding: Embedding, strides: Iterable[int]) -> dict[int, Float[Tensor, "b _ _ _"]]:
@@ -34,6 +35,11 @@ def pyramid(embedding: Embedding, strides: Iterable[int]) -> dict[int, Float[Ten
     section 3, resamples a ViT's last map likewise, there with learned layers.
     """
     return {stride: _map_at(embedding, stride) for stride in strides}
+
+
+def level_strides(sam: SamLike) -> tuple[int, ...]:
+    """Return the strides of the encoder's own maps that a model's decoder reads: SAM's, none."""
+    return getattr(sam.mask_decoder, "level_strides", ())
 
 
 def _map_at(embedding: Embedding, stride: int) -> Tensor:

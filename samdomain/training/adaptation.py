@@ -14,7 +14,7 @@ from samdomain.acceleration import FastSteps
 from samdomain.cache import cache_features
 from samdomain.errors import InputError, StoppedError
 from samdomain.injection import adapted_state
-from samdomain.recipes import Batch, Recipe, Stage, total
+from samdomain.recipes import Batch, Pooling, Recipe, Stage, total
 from samdomain.sam import Sam, SamLike
 from samdomain.training.choice import BaseChoice, CardChoice, Optimisation, RecipeChoice
 from samdomain.training.dataset import epoch_seed
@@ -22,6 +22,7 @@ from samdomain.training.groups import decay_groups
 from samdomain.weights.registry import cache_folder
 
 _EIGHT_BITS = 255
+_PAIR = 4  # dimensions of (T, C, H, W)
 
 # Keys of the model in a checkpoint begin with the name of its attribute.
 _PREFIX = "sam."
@@ -107,6 +108,7 @@ class Adaptation(LightningModule):
             StoppedError: the loss is not finite; the message names the image.
         """
         del batch_idx
+        self._check_dates(batch)
         self._check_values(batch)
         terms = self._terms(batch)
         loss = total(terms)
@@ -128,7 +130,7 @@ class Adaptation(LightningModule):
             self._figures.setdefault(name, []).append(values.detach().double().cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean of each figure over all masks, of all processes together."""
+        """Log the mean of each figure over all masks of all processes, and what is pooled."""
         for name, value in self._means().items():
             self.log(f"val/{name}", value, prog_bar=name == self.recipe.monitor)
 
@@ -206,7 +208,20 @@ class Adaptation(LightningModule):
             torch.distributed.all_gather_object(gathered, figures)
         names = dict.fromkeys(name for one in gathered for name in one)
         joined = {n: torch.cat([one[n] for one in gathered if n in one]) for n in names}
-        return {name: float(values.mean()) for name, values in joined.items() if len(values)}
+        means = {name: float(values.mean()) for name, values in joined.items() if len(values)}
+        return {**means, **(self.recipe.pooled(means) if isinstance(self.recipe, Pooling) else {})}
+
+    def _check_dates(self, batch: Batch) -> None:
+        """Refuse pairs where one date is asked for, and the other way round."""
+        two = self.recipe.output == "change"
+        for name, image in zip(batch.names, batch.images, strict=True):
+            if (image.ndim == _PAIR) != two:
+                raise InputError(
+                    f"image {name!r} has shape {tuple(image.shape)}, but recipe "
+                    f"{self.recipe.name!r} takes {'two dates' if two else 'one date'} of a place: "
+                    f"{'set data.source to' if two else 'sam_cd is for'} pairs, "
+                    "as samdomain.training.pairs.Pairs finds them"
+                )
 
     def _check_values(self, batch: Batch) -> None:
         """Refuse values that the model was not made for: they would train, and mean nothing."""

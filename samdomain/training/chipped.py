@@ -8,6 +8,7 @@ from jaxtyping import Num, Shaped
 from torch import Tensor
 
 from samdomain.errors import InputError
+from samdomain.training.looks import Looks
 from samdomain.training.sample import Found, Image, Masks, Sample, Scale, Source, Split
 
 EIGHT_BITS = (0.0, 255.0)
@@ -49,6 +50,10 @@ class Chipped(Source):
         """Return the scale of the images, seen through chips."""
         scale = self.source.scale(folder)
         return replace(scale, chip=self.size, values=scale.values or self.values)
+
+    def augmentation(self) -> Looks:
+        """Return the looks of the images: each chip has its own."""
+        return self.source.augmentation()
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find the chips of a split; see `Source.find`."""
@@ -95,7 +100,7 @@ class Chip:
     image: Image
     place: Place
 
-    def read(self) -> Num[Tensor, "c h w"]:
+    def read(self) -> Num[Tensor, "*t c h w"]:
         """Read the image and cut the chip out."""
         return self.place.of(self.image.read())
 

@@ -72,17 +72,18 @@ class Samples(LightningDataModule):
         return found if split == "val" else replace(found, samples=self._limited(found.samples))
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return the batches of training, in an order and in views by chance."""
+        """Return the batches of training, in an order, in views and in looks by chance."""
         samples = self.found("train").samples
+        dataset = SampleDataset(samples, self.views, self.source.augmentation())
         trainer = self.trainer
         sampler = ViewSampler(
             samples,
-            self.views,
+            dataset.variants,
             self.seed,
             0 if trainer is None else trainer.global_rank,
             1 if trainer is None else trainer.world_size,
         )
-        return self._loader(SampleDataset(samples, self.views), sampler, self.batch_size)
+        return self._loader(dataset, sampler, self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return the images of validation one by one, those of this process."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Num, Shaped
@@ -11,6 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from samdomain.errors import InputError
 from samdomain.recipes import Batch
+from samdomain.training.looks import AsTheyAre, Looks
 from samdomain.training.sample import Sample
 from samdomain.views import VIEWS
 
@@ -21,37 +22,47 @@ class Item:
 
     Attributes:
         name: name of the sample.
-        image: its pixels.
+        image: its pixels (C, H, W), or those of several dates (T, C, H, W).
         masks: its objects, one plane each (N, H, W), or the class of each pixel (H, W).
         value_range: see `Sample`.
     """
 
     name: str
-    image: Num[Tensor, "c h w"]
+    image: Num[Tensor, "*t c h w"]
     masks: Shaped[Tensor, "... h w"]
     value_range: tuple[float, float] | None = None
 
 
 class SampleDataset(Dataset[Item]):
-    """Read samples; each stands here once a view.
+    """Read samples; each stands here once a view and look.
 
-    Item k is sample k // V in view k % V: who chooses the item chooses the view, so that reading
-    has no chance in it and may happen in any process.
+    Item k is sample k // N in variant k % N of N = V L, which is view v and look l as v L + l: who
+    chooses the item chooses these, so that reading has no chance in it and may happen in any
+    process.
 
     Args:
         samples: what to read.
         views: V, the number of views of `samdomain.views.VIEWS`, from the first on.
+        looks: L looks; the images as they are by default.
     """
 
-    def __init__(self, samples: Sequence[Sample], views: int = 1) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], views: int = 1, looks: Looks | None = None
+    ) -> None:
         if not 1 <= views <= len(VIEWS):
             raise InputError(f"{views} views: allowed are 1 to {len(VIEWS)}")
         self.samples = tuple(samples)
         self.views = VIEWS[:views]
+        self.looks = looks or AsTheyAre()
+
+    @property
+    def variants(self) -> int:
+        """Return how often each sample stands here."""
+        return len(self.views) * len(self.looks)
 
     def __len__(self) -> int:
-        """Return the number of samples times the number of views."""
-        return len(self.samples) * len(self.views)
+        """Return the number of samples times the number of their variants."""
+        return len(self.samples) * self.variants
 
     def __getitem__(self, index: int) -> Item:
         """Read an item.
@@ -59,8 +70,10 @@ class SampleDataset(Dataset[Item]):
         Raises:
             InputError: a file cannot be read, or image and masks differ in size.
         """
-        sample, view = divmod(index, len(self.views))
-        return read_item(self.samples[sample], view)
+        sample, variant = divmod(index, self.variants)
+        view, look = divmod(variant, len(self.looks))
+        item = read_item(self.samples[sample], view)
+        return replace(item, image=self.looks(item.image, look))
 
 
 def read_item(sample: Sample, view: int = 0) -> Item:
@@ -91,7 +104,7 @@ def collate(items: Sequence[Item]) -> Batch:
 
 
 class ViewSampler(Sampler[int]):
-    """Take each sample once an epoch in a view by chance, in an order by chance.
+    """Take each sample once an epoch in a variant by chance, in an order by chance.
 
     Where samples have different weights, as many are drawn with replacement, the heavier ones
     more often.
@@ -102,7 +115,7 @@ class ViewSampler(Sampler[int]):
 
     Args:
         samples: what to draw from.
-        views: number of views of each.
+        variants: number of variants of each; see `SampleDataset`.
         seed: fixes the order.
         process: number of this process, from 0.
         processes: number of processes that train together.
@@ -111,13 +124,13 @@ class ViewSampler(Sampler[int]):
     def __init__(
         self,
         samples: Sequence[Sample],
-        views: int,
+        variants: int,
         seed: int,
         process: int = 0,
         processes: int = 1,
     ) -> None:
         self.weights = torch.tensor([one.weight for one in samples], dtype=torch.double)
-        self.views = views
+        self.variants = variants
         self.seed = seed
         self.process = process
         self.processes = processes
@@ -138,8 +151,8 @@ class ViewSampler(Sampler[int]):
         order = torch.randperm(number, generator=generator)
         if number and not torch.all(self.weights == self.weights[0]):
             order = torch.multinomial(self.weights, number, replacement=True, generator=generator)
-        view = torch.randint(self.views, (number,), generator=generator)
-        items = (order * self.views + view).tolist()
+        variant = torch.randint(self.variants, (number,), generator=generator)
+        items = (order * self.variants + variant).tolist()
         whole = items * (1 + len(self) * self.processes // max(1, len(items)))
         yield from whole[self.process : len(self) * self.processes : self.processes]
 

@@ -43,6 +43,10 @@ def predict(words: Sequence[str]) -> Report:
     out = command.config.out or out_folder(command, words) / "predicted"
     with quiet_warnings(), redirect_stdout(sys.stderr):
         model = adapted(command, adapter_of(command, run_of(words)))
+        if model.recipe.output == "change":
+            raise InputError(
+                f"recipe {model.recipe.name!r} compares two dates: samdomain change takes them"
+            )
         if model.recipe.legend is None:
             raise InputError(
                 f"recipe {model.recipe.name!r} needs prompts: samdomain segment takes them"

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 from jaxtyping import Num, Shaped
 from torch import Tensor
 
+from samdomain.training.looks import AsTheyAre, Looks
 from samdomain.training.objects import Objects
 from samdomain.training.pictures import read_image, read_values, size
 
@@ -27,8 +28,8 @@ SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
 class Image(Protocol):
     """Know where the pixels of an image are; printed, it says so."""
 
-    def read(self) -> Num[Tensor, "c h w"]:
-        """Read the pixels.
+    def read(self) -> Num[Tensor, "*t c h w"]:
+        """Read the pixels (C, H, W), or those of several dates (T, C, H, W).
 
         Raises:
             InputError: they cannot be read.
@@ -154,6 +155,10 @@ class Source(ABC):
     def scale(self, folder: Path) -> Scale:  # noqa: ARG002 - for sources of scenes
         """Return the scale of the samples below a folder; by default nothing is known."""
         return Scale()
+
+    def augmentation(self) -> Looks:
+        """Return the looks that training gives the images; by default they are as they are."""
+        return AsTheyAre()
 
     @abstractmethod
     def find(self, folder: Path, split: Split) -> Found:

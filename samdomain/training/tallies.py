@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from samdomain.metrics import boundary_f1, dice_score, iou_score
-from samdomain.recipes import THING, Batch, Legend
+from samdomain.metrics import ChangeCounts, ObjectHits, boundary_f1, dice_score, iou_score
+from samdomain.recipes import CHANGE, THING, Batch, Legend
 
 Row = dict[str, Any]
 
@@ -101,6 +101,33 @@ class ClassTally:
         return {"pooled_miou": mean, "pooled_accuracy": accuracy, **iou}
 
 
+class ChangeTally:
+    """Count changes: the pixels of each pair, F1 and IoU of all together, and objects hit.
+
+    Pixels that nobody labelled do not count.
+    """
+
+    def __init__(self) -> None:
+        self._counts, self._hits = ChangeCounts(), ObjectHits()
+
+    def add(self, logits: Float[Tensor, "1 h w"], batch: Batch) -> Row:
+        """Count the answer to a pair; its counts let others draw pairs anew."""
+        true, seen = self.planes(batch)[0], batch.labelled[0].to(logits.device)
+        found = (logits[0] > 0) & seen
+        counts, hits = ChangeCounts.of(found, true), ObjectHits.of(found, true)
+        self._counts, self._hits = self._counts + counts, self._hits + hits
+        named = {f"pixels_{name}": int(one) for name, one in vars(counts).items()}
+        return {**named, **{f"objects_{name}": one for name, one in vars(hits).items()}}
+
+    def planes(self, batch: Batch) -> Bool[Tensor, "1 h w"]:
+        """Return where something truly changed."""
+        return (batch.foregrounds()[0] & batch.labelled[0])[None]
+
+    def pooled(self) -> dict[str, float]:
+        """Return the figures of all pixels and of all objects; see `ChangeCounts.figures`."""
+        return {**self._counts.figures(), **self._hits.figures()}
+
+
 def _sizes(planes: Bool[Tensor, "k h w"]) -> Tensor:
     return planes.sum((1, 2)).cpu()
 
@@ -109,4 +136,6 @@ def tally_of(legend: Legend | None) -> Tally | None:
     """Return what counts the answers of a recipe; nothing where it answers prompts alone."""
     if legend is None:
         return None
+    if legend == CHANGE:
+        return ChangeTally()
     return ThingTally() if legend == THING else ClassTally(legend)

@@ -10,6 +10,7 @@ from samdomain.acceleration import Precision
 from samdomain_geo.changes.segmenter import ChangeSegmenter, load_change
 from samdomain_geo.classes.class_network import ClassNetwork, base_for, filled_up
 from samdomain_geo.classes.lazy_network import LazyNetwork
+from samdomain_geo.scenes.stretch import DISPLAY_RANGE
 
 Chips = NDArray[np.float32]
 
@@ -58,6 +59,7 @@ class ChangeSource(LazyNetwork[ChangeNetwork]):
     def load(self) -> ChangeNetwork:
         """Load the network."""
         segmenter, _ = load_change(self.adapter, base_for(self.adapter, self.weights))
+        segmenter.value_range = DISPLAY_RANGE  # one for all chips
         return ChangeNetwork(segmenter.accelerated(self.precision), self.side)
 
 

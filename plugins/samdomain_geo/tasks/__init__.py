@@ -1,5 +1,6 @@
 """Tasks for those who train with torchgeo: its words and batches, our recipes."""
 
+from samdomain_geo.tasks.change_detection import SamChangeDetection
 from samdomain_geo.tasks.semantic_segmentation import SamSemanticSegmentation
 
-__all__ = ["SamSemanticSegmentation"]
+__all__ = ["SamChangeDetection", "SamSemanticSegmentation"]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from samdomain.recipes import SAMed
-from samdomain.sam import Prompts, Sam
+from samdomain.recipes import Recipe
+from samdomain.sam import Embedding, Prompts, Sam
 from samdomain.task_network import TaskNetwork
 from samdomain.training.sample import Scale
 from samdomain_geo.scenes.stretch import DISPLAY_RANGE
@@ -24,9 +24,7 @@ class TorchgeoNetwork(TaskNetwork):
         InputError: white is not above black.
     """
 
-    recipe: SAMed
-
-    def __init__(self, sam: Sam, recipe: SAMed, delivered: Sequence[float | int]) -> None:
+    def __init__(self, sam: Sam, recipe: Recipe, delivered: Sequence[float | int]) -> None:
         # One range for all images, as in scenes: an image's own would change from chip to chip.
         super().__init__(sam, recipe, delivered, DISPLAY_RANGE)
         self._side: int | None = None
@@ -42,3 +40,24 @@ class TorchgeoNetwork(TaskNetwork):
     def scale(self, pixel: float | None = None) -> Scale:
         """Return how much of a scene it saw at a time in training, in pixels of a size."""
         return Scale(self._side, pixel, DISPLAY_RANGE)
+
+
+class ChangeTaskNetwork(TorchgeoNetwork):
+    """Compare two dates, whose bands torchgeo's task of change stacks."""
+
+    def forward(
+        self, images: Float[Tensor, "b c h w"], prompts: Prompts | None = None
+    ) -> Float[Tensor, "n k h w"]:
+        """Return the logit of a change (B, 1, H, W) in pixels of the images.
+
+        Args:
+            images: both dates (B, T=2 C, H, W), the bands of the earlier one first.
+            prompts: none; see `SamCD`.
+        """
+        low, high = self.delivered
+        # Standardised values have no white: clouds and roofs are cut off, as a display does.
+        return super().forward(images.clamp(low, high) if low < 0 else images, prompts)
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Embedding:
+        """Encode both dates (B, T=2 C, H, W), those of a place beside one another."""
+        return super().encode(images.unflatten(1, (2, -1)).flatten(0, 1))

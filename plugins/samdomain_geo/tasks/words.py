@@ -1,4 +1,4 @@
-"""What torchgeo's words for a task say of the recipe `samed` and of the model that it adapts."""
+"""What torchgeo's words for a task say of the recipe and of the model that it adapts."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,10 +9,12 @@ import torch
 from samdomain.adapter_file import load_adapter
 from samdomain.adapter_file.shipped import find_adapter
 from samdomain.errors import InputError
+from samdomain.lora import LoRA
 from samdomain.policies import freeze_parts
-from samdomain.recipes import SAMed
+from samdomain.recipes import Recipe, SAMed
 from samdomain.sam import Sam
 from samdomain.weights import load_sam
+from samdomain_geo.recipes import SamCD
 
 Words = Mapping[str, Any]
 """Arguments of a task, as Lightning keeps them."""
@@ -42,7 +44,30 @@ def read_recipe(words: Words) -> SAMed:
     )
 
 
-def load_adapted(words: Words, recipe: SAMed) -> Sam:
+def read_change_recipe(words: Words) -> SamCD:
+    """Return the recipe that a task of change asks for.
+
+    Raises:
+        InputError: the preset is unknown, or the task is another one.
+    """
+    presets = SamCD.presets()
+    if words["preset"] not in presets:
+        raise InputError(f"preset is {words['preset']!r}: allowed are {', '.join(presets)}")
+    if (words["model"], words["task"]) != ("sam_cd", "binary"):
+        raise InputError(
+            f"model is {words['model']!r} and task {words['task']!r}: allowed are 'sam_cd' and "
+            "'binary'"
+        )
+    rank = words["encoder_rank"]
+    return replace(
+        presets[words["preset"]],
+        bands=words["in_channels"],
+        rgb=tuple(words["rgb"]),
+        lora=LoRA(("encoder.q", "encoder.v"), rank=rank) if rank else None,
+    )
+
+
+def load_adapted(words: Words, recipe: Recipe) -> Sam:
     """Load the model, put an adapter onto it where one is named, and adapt it by the recipe.
 
     Raises:
@@ -54,7 +79,7 @@ def load_adapted(words: Words, recipe: SAMed) -> Sam:
     recipe.adapt(sam)
     # Convolutions run faster so; no value changes.
     sam.get_submodule("image_encoder").to(memory_format=torch.channels_last)
-    if words["freeze_backbone"]:
+    if words.get("freeze_backbone"):
         freeze_parts(sam, ["encoder"])
     return sam
 

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from samdomain import Prompts, accelerate, add_lora, decode, encode, load_sam
 from samdomain.adapter_file import load_adapter, save_adapter
-from samdomain.classes import ClassTokens, PyramidClasses, classify, level_strides
+from samdomain.classes import ClassTokens, PyramidClasses, classify
 from samdomain.errors import InjectionError, InputError, MergeError
 from samdomain.injection import Injection, merge
 from samdomain.sam import Sam, pyramid
+from samdomain.sam.pyramid import level_strides
 from samdomain.testing import check_injection, move_trained
 
 HEADS = [ClassTokens(3), PyramidClasses(3, width=8)]

@@ -117,11 +117,37 @@ def make_inria(root: Path) -> None:
     write_tif(root / "AerialImageDataset/test/images/bellingham1.tif", picture(9))
 
 
+def make_levircd(root: Path) -> None:
+    for number, split in enumerate(("train", "train", "val", "test")):
+        name = f"{split}_{number}.png"
+        for date in "AB":
+            write_png(root / date / name, picture(2 * number + ord(date)))
+        write_png(root / "label" / name, classes(number, 2) * 255)
+
+
+def make_oscd(root: Path) -> None:
+    start = "Onera Satellite Change Detection dataset - "
+    bands = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12")
+    for number in range(6):
+        region, split = f"region{number}", "Test" if number == 5 else "Train"
+        images = root / f"{start}Images" / region
+        for date in (1, 2):
+            for band in (*bands, "B8A"):
+                values = picture(number + date, 1)[..., 0].astype(np.uint16) * 20
+                path = images / f"imgs_{date}_rect" / f"{band}.tif"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(values).save(path)
+        (images / "dates.txt").write_text("date_1: 20150801\ndate_2: 20180322\n")
+        write_png(root / f"{start}{split} Labels" / region / "cm/cm.png", classes(number, 2) * 255)
+
+
 MAKERS: Mapping[str, Callable[[Path], None]] = {
     "loveda": make_loveda,
     "vaihingen2d": make_vaihingen,
     "potsdam2d": make_potsdam,
     "inria": make_inria,
+    "levircd": make_levircd,
+    "oscd": make_oscd,
 }
 
 

@@ -48,7 +48,7 @@ def flags(name: str, *more: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", ["loveda", "vaihingen2d", "potsdam2d", "inria"])
+@pytest.mark.parametrize("name", ["loveda", "vaihingen2d", "potsdam2d", "inria", "levircd", "oscd"])
 def test_a_config_fits_its_data(
     name: str, make_data: Make, home: Path, capsys: pytest.CaptureFixture
 ) -> None:

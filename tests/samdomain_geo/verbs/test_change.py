@@ -19,7 +19,6 @@ from scipy.ndimage import gaussian_filter
 import samdomain_geo
 from samdomain.adapter_file import AdapterCard, save_adapter
 from samdomain.cli import main
-from samdomain.lora import LoRA
 from samdomain.recipes import SAMed, SamSP
 from samdomain.sam import Sam
 
@@ -91,15 +90,19 @@ def test_first_sight_makes_all_files(pair: tuple[Path, Path], tmp_path: Path) ->
     assert told["method"] == "latent matching, zero-shot"
     assert "rough first look" in " ".join(told["notes"])
     assert told["latent"].keys() == {"threshold", "softness", "looks"}
+    with rasterio.open(tmp_path / "out/probability.tif") as probability:
+        found = probability.read(1) * probability.scales[0]
+    # A value of one half is the threshold.
+    assert ((found >= 0.5) == (band(tmp_path / "out/mask.tif") == 1)).all()
     assert told["inputs"]["before"]["sha256"] != told["inputs"]["after"]["sha256"]
     assert (tmp_path / "out/preview.png").stat().st_size > 10_000
 
 
-def test_blocks_parts_and_workers_give_the_same_bytes(
-    pair: tuple[Path, Path], adapter: Any, tmp_path: Path
+def test_blocks_and_parts_give_the_same_bytes(
+    pair: tuple[Path, Path], sam_cd: Path, tmp_path: Path
 ) -> None:
     """Whoever did which share of the work, on any size of block, the maps are the same."""
-    flags = ["--adapter", str(adapter(SAMed(("ground", "roof")), chip_size=64))]
+    flags = ["--adapter", str(sam_cd), "--threads", "1"]
     assert change(pair, tmp_path / "a", *flags) == 0
     assert change(pair, tmp_path / "b", *flags, "--block", "512") == 0
     for part in ("1/2", "2/2"):
@@ -205,14 +208,6 @@ def test_another_grid_gives_nearly_the_same_map(
     both = ((plain == 1) & (warped == 1) & inside).sum()
     either = ((plain == 1) & inside).sum() + ((warped == 1) & inside).sum()
     assert 2 * both / either > 0.85
-
-
-@pytest.fixture
-def change_adapter(trained: Callable[..., Sam], tmp_path: Path) -> Path:
-    """An adapter whose output is change; its values are noise."""
-    card = AdapterCard(output="change", chip_size=64)
-    save_adapter(trained(LoRA()), tmp_path / "change", card)
-    return tmp_path / "change"
 
 
 def test_changed_ground_is_measured(

@@ -12,16 +12,8 @@ from samdomain.adapter_file import AdapterCard, save_adapter
 from samdomain.cli import main
 from samdomain.lora import LoRA
 from samdomain.recipes import SAMed
-from samdomain.sam import Sam
 
 Write = Callable[..., Path]
-
-
-@pytest.fixture
-def adapter(trained: Callable[..., Sam], tmp_path: Path) -> Path:
-    """An adapter whose output is change; its values are noise."""
-    save_adapter(trained(LoRA()), tmp_path / "change", AdapterCard(output="change", chip_size=64))
-    return tmp_path / "change"
 
 
 def pixels(seed: int = 0, bands: int = 3) -> np.ndarray:
@@ -64,11 +56,11 @@ def empty(write: Write) -> Path:
     ],
 )
 def test_rasters_that_do_not_go_together(
-    make: Any, told: str, write_scene: Write, adapter: Path, tmp_path: Path, capsys: Any
+    make: Any, told: str, write_scene: Write, change_adapter: Path, tmp_path: Path, capsys: Any
 ) -> None:
     """One line says what is wrong."""
     words = ["change", str(write_scene(pixels(), "before.tif")), str(make(write_scene))]
-    assert main([*words, "--out", str(tmp_path / "out"), "--adapter", str(adapter)]) == 2
+    assert main([*words, "--out", str(tmp_path / "out"), "--adapter", str(change_adapter)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
     assert not (tmp_path / "out").exists()
@@ -84,11 +76,16 @@ def test_rasters_that_do_not_go_together(
     ],
 )
 def test_flags_that_cannot_be(
-    flags: list[str], told: str, write_scene: Write, adapter: Path, tmp_path: Path, capsys: Any
+    flags: list[str],
+    told: str,
+    write_scene: Write,
+    change_adapter: Path,
+    tmp_path: Path,
+    capsys: Any,
 ) -> None:
     """One line names the flag."""
     files = [str(write_scene(pixels(seed), f"{seed}.tif")) for seed in (0, 1)]
-    words = ["change", *files, "--out", str(tmp_path / "out"), "--adapter", str(adapter)]
+    words = ["change", *files, "--out", str(tmp_path / "out"), "--adapter", str(change_adapter)]
     assert main([*words, *flags]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -110,11 +107,11 @@ def test_adapters_for_something_else(
 
 
 def test_segment_names_the_command_for_change(
-    write_scene: Write, adapter: Path, tmp_path: Path, capsys: Any
+    write_scene: Write, change_adapter: Path, tmp_path: Path, capsys: Any
 ) -> None:
     """`segment` with an adapter of change says `samdomain change`."""
     words = ["segment", str(write_scene(pixels())), "--out", str(tmp_path / "out")]
-    assert main([*words, "--adapter", str(adapter)]) == 2
+    assert main([*words, "--adapter", str(change_adapter)]) == 2
     assert "samdomain change BEFORE AFTER" in capsys.readouterr().err
 
 
@@ -133,22 +130,22 @@ def test_overlapping_classes_have_no_one_to_change_from(
 
 
 def test_the_same_file_twice_is_warned_of(
-    write_scene: Write, adapter: Path, tmp_path: Path, capsys: Any
+    write_scene: Write, change_adapter: Path, tmp_path: Path, capsys: Any
 ) -> None:
     """It runs, and nothing has changed."""
     file = str(write_scene(pixels()))
-    words = ["change", file, file, "--out", str(tmp_path / "out"), "--adapter", str(adapter)]
+    words = ["change", file, file, "--out", str(tmp_path / "out"), "--adapter", str(change_adapter)]
     assert main(words) == 0
     assert "the same pixels" in capsys.readouterr().err
 
 
 def test_two_rasters_without_a_place_are_compared_by_pixels(
-    write_scene: Write, adapter: Path, tmp_path: Path, capsys: Any
+    write_scene: Write, change_adapter: Path, tmp_path: Path, capsys: Any
 ) -> None:
     """Sizes that agree are enough; areas stay empty. Other sizes are refused."""
     bare = {"crs": None, "transform": Affine.identity()}
     files = [str(write_scene(pixels(seed), f"{seed}.tif", **bare)) for seed in (0, 1)]
-    words = ["--out", str(tmp_path / "out"), "--adapter", str(adapter)]
+    words = ["--out", str(tmp_path / "out"), "--adapter", str(change_adapter)]
     assert main(["change", *files, *words]) == 0
     assert "compared pixel by pixel" in capsys.readouterr().err
     other = str(write_scene(pixels(2)[:, :90], "other.tif", **bare))
