@@ -68,7 +68,8 @@ def change(  # noqa: PLR0913 - a verb's parameters are its flags
             values as 100:3000 for all bands or, parted by commas, each; "none" where values are 0
             to 255. By default 2,98, and 8 bits as they are.
         match: make the values of `after` like those of `before`: "mean" by medians and quartiles,
-            "histogram" by their whole distribution; each band once for the overlap.
+            "histogram" by their whole distribution, which also takes back what many new bright
+            roofs did to it; each band once for the overlap.
         align: move `after` by the shift that is estimated between the dates, a translation. The
             estimate is always told, in pixels.
         min_area: drop parts of the ground below this many square metres from the polygons.

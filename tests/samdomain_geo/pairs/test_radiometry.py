@@ -22,15 +22,17 @@ def source(write_scene: Write) -> PairSource:
     return PairSource(str(files[0]), str(files[1]))
 
 
-@pytest.mark.parametrize("match", ["mean", "histogram"])
-def test_the_later_date_becomes_like_the_earlier_one(source: PairSource, match: str) -> None:
-    """Off the new roofs the dates agree within the steps of a byte; roofs stay bright."""
+@pytest.mark.parametrize(("match", "roof"), [("mean", 220), ("histogram", 160)])
+def test_the_later_date_becomes_like_the_earlier_one(
+    source: PairSource, match: str, roof: int
+) -> None:
+    """Off the new roofs the dates agree; a histogram has no room for brighter roofs than before."""
     with source.open() as pair:
         radiometry = Radiometry.measure(pair, parse_stretch(None), match)
         before, after = radiometry(pair.read(pair.overlap))
     apart = np.abs(after - before)[:, 8:]
     assert np.median(apart) < 15
-    assert (after[:, :8] > 200).all()
+    assert (after[:, :8] > roof).all()
     assert Radiometry.read(radiometry.told()) == radiometry
 
 
