@@ -196,9 +196,9 @@ def measure_matching(pixels: StretchedPair, sam: SamLike, chips: Chips) -> Match
 def robust_threshold(values: NDArray[np.floating]) -> tuple[float, float]:
     """Part the few large values from the bulk.
 
-    Otsu's threshold (1979) cuts into the bulk where changes are rare; of what is above it, it
-    parts the changes. Where there are none, two robust standard deviations above the median keep
-    the bulk whole.
+    Where changes are rare, Otsu's threshold (1979) cuts into the bulk, within two robust
+    standard deviations of the median; it is then taken anew of what is above it. Where there is
+    no change at all the two deviations remain.
 
     Args:
         values: (N,) distances.
@@ -208,8 +208,11 @@ def robust_threshold(values: NDArray[np.floating]) -> tuple[float, float]:
     """
     middle = float(np.median(values))
     deviation = max(_NORMAL * float(np.median(np.abs(values - middle))), 1e-6)
-    above = values[values >= _otsu(values)]
-    return max(_otsu(above), middle + _DEVIATIONS * deviation), deviation
+    least = middle + _DEVIATIONS * deviation
+    threshold = _otsu(values)
+    if threshold < least:
+        threshold = max(least, _otsu(values[values >= threshold]))
+    return threshold, deviation
 
 
 def _otsu(values: NDArray[np.floating]) -> float:

@@ -29,7 +29,7 @@ def far(write: Write) -> Path:
 
 
 def unplaced(write: Write) -> Path:
-    return write(pixels(1), "after.tif", crs=None, transform=Affine.identity())
+    return write(pixels(1), "after.tif", crs=None)
 
 
 def grey(write: Write) -> Path:
@@ -143,7 +143,7 @@ def test_two_rasters_without_a_place_are_compared_by_pixels(
     write_scene: Write, change_adapter: Path, tmp_path: Path, capsys: Any
 ) -> None:
     """Sizes that agree are enough; areas stay empty. Other sizes are refused."""
-    bare = {"crs": None, "transform": Affine.identity()}
+    bare = {"crs": None}
     files = [str(write_scene(pixels(seed), f"{seed}.tif", **bare)) for seed in (0, 1)]
     words = ["--out", str(tmp_path / "out"), "--adapter", str(change_adapter)]
     assert main(["change", *files, *words]) == 0
