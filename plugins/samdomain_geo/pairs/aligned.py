@@ -59,8 +59,8 @@ class Placing:
         longest = max(scene.columns, scene.rows) / _EDGES
         corners = shapely.get_coordinates(shapely.segmentize(box, longest))
         x, y = scene.transform @ (corners[:, 0], corners[:, 1])
-        x, y = transform(scene.crs, grid.crs, x.tolist(), y.tolist())
-        place = np.stack(~grid.transform @ (np.array(x), np.array(y)), axis=1)
+        moved = np.array(transform(scene.crs, grid.crs, x.tolist(), y.tolist())[:2])
+        place = np.stack(~grid.transform @ (moved[0], moved[1]), axis=1)
         place = place[np.isfinite(place).all(axis=1)]  # a projection may not reach so far
         if len(place) < 4:  # noqa: PLR2004 - a polygon
             return cls(shapely.Polygon(), 1.0)
