@@ -5,9 +5,10 @@
 
 MODEL-SEED: `sam_cd` and `plain` (without latents) by the config that ships, on LiteMedSAM's
 frozen encoder; `fcsiamconc`, `fcsiamdiff`, `unet`, `btc` and `changevit` of torchgeo's
-ChangeDetectionTask, from random weights. All see the same pairs in the same views and orders of
-the dates, make the same loss smaller (cross-entropy and Dice) by AdamW with a rate that falls as a
-cosine, and have 12 minutes at most, encoding counted. Epochs are chosen by F1 of changes on
+ChangeDetectionTask, from random weights. All see the same pairs, turned and mirrored in eight ways
+(of ours the features, of theirs the images) and in either order of the dates, make the same loss
+smaller (cross-entropy and Dice) by AdamW with a rate that falls as a cosine, and have 12 minutes at
+most, encoding counted. Epochs are chosen by F1 of changes on
 validation. The test's counts are kept tile by tile, so that tiles can be drawn anew.
 
 `seconds` are wall seconds of the training. `tuned` is at the threshold that is best on validation.
@@ -42,6 +43,7 @@ from samdomain.training.dataset import SampleDataset, ViewSampler, collate, read
 from samdomain.training.fit import fit
 from samdomain.training.sample import Sample
 from samdomain.training.tallies import ChangeTally
+from samdomain.views import VIEWS
 from samdomain_geo.changes.segmenter import load_change
 
 NAME = "change"
@@ -49,12 +51,12 @@ RUNS = Path(__file__).parent / "runs"
 SEEDS = (0, 1, 2)
 MINUTES = 12
 OURS = {"sam_cd": "recommended", "plain": "plain"}
-RIVALS = {
-    "fcsiamconc": "resnet18",
-    "fcsiamdiff": "resnet18",
-    "unet": "resnet18",
-    "btc": "swin_tiny",
-    "changevit": "vit_tiny_patch16_224",
+RIVALS = {  # backbone, and the rate that suits its kind
+    "fcsiamconc": ("resnet18", 1e-3),
+    "fcsiamdiff": ("resnet18", 1e-3),
+    "unet": ("resnet18", 1e-3),
+    "btc": ("swin_tiny", 2e-4),
+    "changevit": ("vit_tiny_patch16_224", 2e-4),
 }
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 DRAWS = 10_000
@@ -130,7 +132,8 @@ class Cost(nn.Module):
 def rival(name: str, seed: int) -> Result:
     """Train a model of torchgeo for the minutes, and measure it."""
     seed_everything(seed, workers=True, verbose=False)
-    task = Rival(name, RIVALS[name], weights=None, lr=1e-3)
+    backbone, rate = RIVALS[name]
+    task = Rival(name, backbone, weights=None, lr=rate)
     best = ModelCheckpoint(monitor="val_BinaryF1Score", mode="max")
     trainer = Trainer(
         max_time={"minutes": MINUTES},
@@ -155,7 +158,8 @@ def rival(name: str, seed: int) -> Result:
         return task(dates if name.startswith(("fcsiam", "changevit")) else dates.flatten(1, 2))[0]
 
     return {
-        "backbone": RIVALS[name],
+        "backbone": backbone,
+        "rate": rate,
         "trained values": sum(one.numel() for one in task.model.parameters()),
         "epochs": trainer.current_epoch,
         "seconds": round(wall, 1),
@@ -183,7 +187,8 @@ class Tiles(Dataset[dict[str, Tensor]]):
 def loaders(seed: int) -> list[DataLoader[dict[str, Tensor]]]:
     """Return the batches of training, which are those of `samdomain fit`, and of validation."""
     data = Command("fit", configured("sam_cd")).build(seed).data
-    every = SampleDataset(data.found("train").samples, data.views, data.source.augmentation())
+    samples, looks = data.found("train").samples, data.source.augmentation()
+    every = SampleDataset(samples, len(VIEWS), looks)
     sampler = ViewSampler(every.samples, every.variants, seed)
     return [
         DataLoader(Tiles(every), data.batch_size, sampler=sampler, drop_last=True),

@@ -123,10 +123,10 @@ class ChangeHead(Injection):
     """
 
     kind: ClassVar[str] = "change_head"
-    strides: tuple[int, ...] = ()
+    strides: tuple[int, ...] = (4, 8, 16)
     widths: tuple[int, ...] = (32, 64, 64)
     width: int = 32
-    hidden: int = 48
+    hidden: int = 32
     blocks: int = 4
     every: bool = False
     latents: int = 8

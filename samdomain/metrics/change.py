@@ -34,8 +34,8 @@ class ChangeCounts:
             InputError: a mask is not bool.
         """
         check_masks(found, changed)
-        sums = (found & changed).sum(), found.sum(), changed.sum()
-        return cls(*map(int, sums), found.numel())
+        both = (found & changed).sum()
+        return cls(int(both), int(found.sum()), int(changed.sum()), found.numel())
 
     def __add__(self, other: "ChangeCounts") -> "ChangeCounts":
         """Return the counts of both together."""

@@ -82,5 +82,5 @@ def _rows(figures: Mapping[str, Sequence[float]]) -> range:
     return range(max((len(values) for values in figures.values()), default=0))
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: Sequence[int | float]) -> float:
     return sum(values) / len(values) if values else float("nan")

@@ -20,6 +20,7 @@ from samdomain.recipes import CHANGE, Answer, Batch, ClassCost, Legend, Outputs,
 from samdomain.recipes.recipe import Images, answers_to_images
 from samdomain.recipes.values import Values
 from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, encode
+from samdomain.views import VIEWS
 
 _HEAD = ChangeHead()
 _COST = ClassCost(cross_entropy=1.0, dice=1.0)
@@ -51,10 +52,11 @@ class SamCD(Values):
     - "paper": as the paper draws it: both branches read all fused maps, which a 1x1 convolution
       brings to the width of the code's residual blocks, and the attention reads normalised
       latents.
-    - "recommended", the defaults: a head a tenth of the size on the encoder's finest maps, which
-      trains on a CPU. It reads mean and distance of the dates, so that swapped dates have the
-      same answer; group normalisation, which small batches do not disturb; a Dice loss beside
-      the cross-entropy, since few pixels change.
+    - "recommended", the defaults: a head a tenth of the size, which trains on a CPU. It reads
+      mean and distance of the dates, so that swapped dates have the same answer; group
+      normalisation, which small batches do not disturb; a Dice loss beside the cross-entropy,
+      since few pixels change; and features are turned in the place of images, since an encoder
+      that runs once for each image is most of the time.
     - "plain": as recommended, without latents: no attention, no temporal loss.
 
     Masks of a batch say where something changed; its images have two dates (T=2, C, H, W), the
@@ -66,6 +68,8 @@ class SamCD(Values):
             before the first of them is computed once.
         cost: loss of the changes.
         temporal: weight of the temporal similarity loss.
+        turns: features of both dates are turned and mirrored alike in so many ways by chance in
+            training, 1 to 8: nearly what the encoder makes of turned images, which it never sees.
         bands: channels of an image; more than three are mixed to the base's by trained weights.
         rgb: which bands are red, green and blue, counted from 0.
         rate: learning rate.
@@ -84,18 +88,24 @@ class SamCD(Values):
     lora: LoRA | None = None
     cost: ClassCost = _COST
     temporal: float = 1.0
+    turns: int = len(VIEWS)
     bands: int = _RGB
     rgb: tuple[int, ...] = (0, 1, 2)
     rate: float = 1e-3
     share: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse turns that there are not."""
+        if not 1 <= self.turns <= len(VIEWS):
+            raise InputError(f"turns is {self.turns}: allowed are 1 to {len(VIEWS)}")
 
     @classmethod
     def presets(cls) -> Mapping[str, "SamCD"]:
         """Return the recipe as paper and code have it, as we advise, and without latents."""
         paper = replace(_PUBLISHED, every=True, normalised=True)
         return {
-            "paper": cls(head=paper, cost=_ENTROPY),
-            "official": cls(head=_PUBLISHED, cost=_ENTROPY),
+            "paper": cls(head=paper, cost=_ENTROPY, turns=1),
+            "official": cls(head=_PUBLISHED, cost=_ENTROPY, turns=1),
             "plain": cls(head=replace(_HEAD, latents=0)),
             "recommended": cls(),
         }
@@ -124,8 +134,14 @@ class SamCD(Values):
         return self.aim(self.decode(sam, batch.encoded(sam)), batch)
 
     def decode(self, sam: SamLike, embedding: Embedding) -> tuple[ChangePrediction]:
-        """Compare the dates of pairs that are encoded already."""
-        return (detect_change(sam, embedding),)
+        """Compare the dates of pairs that are encoded already, their features turned by chance."""
+        view = VIEWS[int(torch.randint(self.turns, ()))]
+        levels = {stride: view(level) for stride, level in embedding.levels.items()}
+        turned = Embedding(view(embedding.main), levels, embedding.frame)
+        found = detect_change(sam, turned)
+        latents = None if found.latents is None else view.undo(found.latents)
+        # Turned back, the answer lies in its frame again, wherever that has its padding.
+        return (replace(found, low_res=view.undo(found.low_res), latents=latents),)
 
     def aim(self, predictions: Sequence[Prediction], batch: Batch) -> Outputs:
         """Return the answers with the share of each cell that changed."""

@@ -14,7 +14,7 @@ from samdomain.sam import Sam
 from samdomain.sam.pyramid import level_strides
 from samdomain.testing import check_injection, move_trained
 
-SMALL = ChangeHead(widths=(8, 8), width=8, hidden=8, blocks=1)
+SMALL = ChangeHead(strides=(), widths=(8, 8), width=8, hidden=8, blocks=1)
 HEADS = [
     SMALL,
     replace(SMALL, strides=(4, 8), norm="batch", joining="ordered", normalised=False),

@@ -54,7 +54,7 @@ def test_objects_are_hit_by_a_share() -> None:
     assert (hits + hits).figures() == {"object_recall": 0.5, "object_precision": 0.5}
 
 
-def test_numbers_are_refused() -> None:
+def test_numbers_are_refused(unchecked: None) -> None:
     """Masks are bool."""
     with pytest.raises(InputError, match="give bool masks"):
         ChangeCounts.of(FOUND.int(), CHANGED)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -110,7 +111,7 @@ def test_a_short_fit_finds_the_square(sam: Sam, batch: Batch) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert losses[-1] < losses[0] / 2
+    assert losses[-1] < 0.6 * losses[0]
     assert recipe.measure(sam.eval(), batch)["pair_f1"].min() > 0.5
 
 
@@ -140,7 +141,7 @@ def test_changed_cells_do_not_move_the_latents(sam: Sam, batch: Batch) -> None:
     latents.retain_grad()
     recipe.loss(outputs, batch)["temporal"].backward()
     moved = latents.grad.abs().sum((1, 2))  # (b, h, w)
-    changed = batch.masks[0][::2, ::2]
+    changed = batch.masks[0][::4, ::4]
     near = F.max_pool2d(changed[None].float(), 3, stride=1, padding=1)[0] > 0
     assert (moved[0][changed] == 0).all()
     assert (moved[0][~near] > 0).all()
@@ -172,6 +173,26 @@ def test_padding_does_not_count(sam: Sam) -> None:
     assert (gradient[:, :, :32] != 0).any()
 
 
+def test_turned_features_answer_where_the_images_lie(sam: Sam) -> None:
+    """An answer is turned back, so that the padding has nothing in any of the turns."""
+    recipe = preset("sam_cd")
+    recipe.adapt(sam)
+    batch = make_batch(32, 64)
+    embedding = batch.encoded(sam)
+    seen: set[float] = set()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        (found,) = recipe.decode(sam, embedding)
+        assert found.frame == embedding.frame.select([0, 2])
+        seen.add(round(float(found.low_res.detach().mean()), 6))
+    assert len(seen) > 2
+    still = replace(recipe, turns=1)
+    (found,) = still.decode(sam, embedding)
+    torch.testing.assert_close(found.low_res, recipe.answer(sam, embedding).low_res)
+    with pytest.raises(InputError, match="allowed are 1 to 8"):
+        replace(recipe, turns=9)
+
+
 @pytest.mark.parametrize("size", [(64, 64), (48, 64), (100, 37), (7, 300)])
 def test_the_answer_has_the_size_of_the_images(
     sam: Sam, recipe: Recipe, size: tuple[int, int]
@@ -198,8 +219,11 @@ def test_each_date_has_features_of_its_own(
     """Through the cache the loss is the same, and swapped dates are found there."""
     recipe.adapt(sam)
     view = cache_features(sam, tmp_path)
-    expected = total(recipe.loss(recipe.forward(sam, batch), batch))
-    found = total(recipe.loss(recipe.forward(view, batch), batch))
+    losses: list[Tensor] = []
+    for model in (sam, view):
+        torch.manual_seed(3)
+        losses.append(total(recipe.loss(recipe.forward(model, batch), batch)))
+    expected, found = losses
     torch.testing.assert_close(found, expected, rtol=2e-2, atol=2e-2)
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 4
     swapped = Batch(batch.images.flip(1), batch.masks, value_range=batch.value_range)

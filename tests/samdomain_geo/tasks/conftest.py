@@ -118,7 +118,7 @@ def make_inria(root: Path) -> None:
 
 
 def make_levircd(root: Path) -> None:
-    for number, split in enumerate(("train", "train", "val", "test")):
+    for number, split in enumerate((*["train"] * 4, "val", "test")):
         name = f"{split}_{number}.png"
         for date in "AB":
             write_png(root / date / name, picture(2 * number + ord(date)))
