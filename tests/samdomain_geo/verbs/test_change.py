@@ -112,6 +112,18 @@ def test_blocks_and_parts_give_the_same_bytes(
         assert len({(tmp_path / one / name).read_bytes() for one in "abc"}) == 1
 
 
+def test_two_workers_give_the_same_bytes(
+    pair: tuple[Path, Path], sam_cd: Path, tmp_path: Path
+) -> None:
+    """Processes of Dask open the pair and load the network by themselves."""
+    pytest.importorskip("distributed")
+    flags = ["--adapter", str(sam_cd), "--threads", "1"]
+    assert change(pair, tmp_path / "a", *flags) == 0
+    assert change(pair, tmp_path / "b", *flags, "--workers", "2") == 0
+    for name in FILES[:2]:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
 def test_first_sight_gives_the_same_bytes_in_many_blocks(
     write_scene: Callable[..., Path], tmp_path: Path
 ) -> None:
