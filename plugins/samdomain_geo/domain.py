@@ -5,6 +5,7 @@ from pathlib import Path
 
 from samdomain.door import Verb
 from samdomain_geo.recipes import SamCD
+from samdomain_geo.verbs.change import change
 from samdomain_geo.verbs.demo import demo
 from samdomain_geo.verbs.evaluate import evaluate
 from samdomain_geo.verbs.finish import finish
@@ -24,6 +25,7 @@ class Geo:
         """Return the plugin's commands by name."""
         return {
             "segment": segment,
+            "change": change,
             "init": init,
             "polygonize": polygonize,
             "evaluate": evaluate,

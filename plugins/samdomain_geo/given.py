@@ -1,4 +1,4 @@
-"""What `samdomain segment` was given, however it finds things."""
+"""What `samdomain segment` or `samdomain change` was given, however it finds things."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from samdomain_geo.polygons.vector_file import VectorFormat
 from samdomain_geo.scenes.nodata import parse_nodata
 from samdomain_geo.scenes.raster import Scene, parse_bands
 
-VERB = "segment"
+SEGMENT, CHANGE = "segment", "change"
+"""Commands whose results these flags decide."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,13 @@ class Given:
     """Flags of the command that decide its results.
 
     Attributes:
-        scene: raster to look at.
+        scene: raster to look at; of a pair the earlier one.
         out: folder of the results.
         weights: name or path of the weights, if named.
         adapter: folder or name of the adapter, if named.
         vector: format of the polygons.
         flags: the other flags by name, as the record tells them.
+        verb: the command.
     """
 
     scene: str
@@ -36,6 +38,7 @@ class Given:
     adapter: str | None
     vector: VectorFormat
     flags: Mapping[str, Any]
+    verb: str = SEGMENT
 
     @property
     def which(self) -> tuple[tuple[int, ...] | None, float | None]:
@@ -62,7 +65,7 @@ class Given:
     ) -> Manifest:
         """Return the plan of the run; see `Manifest`."""
         return Manifest(
-            verb=VERB,
+            verb=self.verb,
             scene=Identity.of(scene.path, scene.dataset.files),
             grid=Grid.of(scene),
             tiling=tiling,

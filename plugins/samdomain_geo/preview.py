@@ -1,6 +1,6 @@
 """Draw a picture from which a person can judge a result."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from samdomain.recipes import Legend
+from samdomain_geo.pairs.pair import Pair
 from samdomain_geo.polygons.vector import pixel_width
-from samdomain_geo.results.colours import OUTLINE, colour_of_class
+from samdomain_geo.results.colours import OUTLINE, colour_of, colour_of_class
 from samdomain_geo.scenes.ellipsoid import Ellipsoid
 from samdomain_geo.scenes.raster import Scene
 from samdomain_geo.scenes.stretch import Stretch
@@ -27,6 +28,8 @@ LONGER_SIDE = 1600
 
 _SHORTEST_SIDE = 300  # so that a strip of a scene leaves room for title and scale bar
 _DPI = 100
+_DATES = 3  # pictures of a change: before, after, and what is different
+_LEGEND = 12  # kinds of change that a legend names at most
 # Colour and width in points: a dark casing, so that the line is seen on bright ground too.
 _LINES = (((0.0, 0.0, 0.0), 3.2), (tuple(part / 255 for part in OUTLINE), 1.6))
 
@@ -114,12 +117,64 @@ def draw_map(
     FigureCanvasAgg(figure).print_png(path)
 
 
+def draw_change(
+    pair: Pair,
+    pictures: Sequence[NDArray[np.float32]],
+    changed: NDArray[np.uint8],
+    names: Mapping[int, str],
+    titles: Sequence[str],
+    path: Path,
+) -> None:
+    """Draw both dates and what changed beside one another, as PNG.
+
+    Args:
+        pair: both dates; their overlap is drawn.
+        pictures: the overlap at both dates (bands, rows, columns), small and 0 to 255.
+        changed: the same of the map of changes (rows, columns), 0 where nothing did.
+        names: name of each kind of change, the most frequent first.
+        titles: lines above the three pictures.
+        path: file to write.
+    """
+    area, ellipsoid = pair.overlap, Ellipsoid.of(pair.before.crs)
+    left, top = area.col_off, area.row_off
+    extent = (left, left + area.width, top + area.height, top)
+    images = [_coloured(one) for one in pictures]
+    # What changed stands out from a pale picture of what is there now.
+    overlay = np.repeat(150 + images[1].mean(axis=2, keepdims=True) * 0.4, _RGB, axis=2)
+    for value in names:
+        overlay[changed == value] = colour_of(value)
+    stacked = area.width > 1.5 * area.height
+    inches = LONGER_SIDE / _DPI
+    high = inches * area.height / area.width * (_DATES if stacked else 1 / _DATES)
+    size = inches, min(max(high, _SHORTEST_SIDE / _DPI), 1.5 * inches) + 1.0
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    shape = (_DATES, 1) if stacked else (1, _DATES)
+    panels = figure.subplots(*shape, sharex=True, sharey=True)
+    shown = (*images, overlay.astype(np.uint8))
+    for axes, image, title in zip(panels, shown, titles, strict=True):
+        axes.imshow(image, extent=extent, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(title, loc="left")
+    _add_scale_bar(panels[0], pair.before, ellipsoid)
+    patches = [
+        Patch(color=tuple(part / 255 for part in colour_of(value)), label=name)
+        for value, name in list(names.items())[:_LEGEND]
+    ]
+    if patches:
+        figure.legend(handles=patches, loc="outside lower center", ncols=min(6, len(patches)))
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def _coloured(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the first three bands (rows, columns, 3) of a picture (bands, rows, columns)."""
+    shown = picture[: _RGB if len(picture) >= _RGB else 1]  # two bands make no colours
+    return np.broadcast_to(shown, (_RGB, *picture.shape[1:])).transpose(1, 2, 0).astype(np.uint8)
+
+
 def _image(scene: Scene, stretch: Stretch) -> NDArray[np.uint8]:
     """Return a small picture (rows, columns, 3) of a scene's first three bands; nodata is white."""
     pixels, valid = scene.thumbnail(LONGER_SIDE)
-    shown = np.where(valid, stretch(pixels), 255).astype(np.uint8)
-    shown = shown[: _RGB if len(shown) >= _RGB else 1]  # two bands make no colours
-    return np.broadcast_to(shown, (_RGB, *valid.shape)).transpose(1, 2, 0)
+    return _coloured(np.where(valid, stretch(pixels), np.float32(255)))
 
 
 def _rings(outline: BaseGeometry) -> list[BaseGeometry]:

@@ -2,11 +2,12 @@
 
 import logging
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
+from torch import Tensor
 
 from samdomain import Segmenter, load_sam, load_segmenter
 from samdomain.acceleration import Precision
@@ -14,6 +15,7 @@ from samdomain.adapter_file import AdapterCard, read_adapter
 from samdomain.adapter_file.shipped import find_adapter
 from samdomain.errors import InputError
 from samdomain.sam import Sam
+from samdomain_geo.classes.lazy_network import LazyNetwork
 from samdomain_geo.data.scene_chip import FILL
 from samdomain_geo.scenes.chips import Chips
 from samdomain_geo.scenes.stretch import DISPLAY_RANGE
@@ -44,15 +46,21 @@ class ClassNetwork:
     def __call__(self, chips: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities (B, classes, rows, columns) of chips (B, bands, rows, columns)."""
         rows, columns = chips.shape[2:]
-        filled = np.full((*chips.shape[:2], self.side, self.side), FILL, np.float32)
-        filled[..., :rows, :columns] = chips
-        found = self.segmenter.probabilities(torch.from_numpy(filled))
+        found = self.segmenter.probabilities(filled_up(chips, self.side))
         return found[..., :rows, :columns].numpy()
 
 
+def filled_up(chips: NDArray[np.float32], side: int) -> Float[Tensor, "b c s s"]:
+    """Fill chips (B, bands, rows, columns) up to squares, to the right and below."""
+    rows, columns = chips.shape[2:]
+    filled = np.full((*chips.shape[:2], side, side), FILL, np.float32)
+    filled[..., :rows, :columns] = chips
+    return torch.from_numpy(filled)
+
+
 @dataclass(frozen=True)
-class NetworkSource:
-    """Load an adapter as a network that infers fast, once where it is and wherever it is sent.
+class NetworkSource(LazyNetwork[ClassNetwork]):
+    """Load an adapter as a network that infers fast.
 
     Attributes:
         adapter: folder of the adapter.
@@ -66,25 +74,18 @@ class NetworkSource:
     precision: Precision
     side: int
 
-    def __call__(self) -> ClassNetwork:
-        """Return the network; loaded at the first call."""
-        return self._network
-
-    @cached_property
-    def _network(self) -> ClassNetwork:
-        segmenter, _ = load_segmenter(self.adapter, self._base())
+    def load(self) -> ClassNetwork:
+        """Load the network."""
+        segmenter, _ = load_segmenter(self.adapter, base_for(self.adapter, self.weights))
         segmenter.value_range = DISPLAY_RANGE  # one for all chips
         return ClassNetwork(segmenter.accelerated(self.precision), self.side)
 
-    def _base(self) -> Sam | None:
-        if self.weights is None:
-            return None
-        size = read_adapter(find_adapter(self.adapter)).spec.input_size
-        return load_sam(self.weights, input_size=size)
 
-    def __getstate__(self) -> dict[str, object]:
-        """Leave the network behind: each process loads its own."""
-        return {name: value for name, value in vars(self).items() if name != "_network"}
+def base_for(adapter: str, weights: str | None) -> Sam | None:
+    """Return the weights that an adapter is put onto; None for its own."""
+    if weights is None:
+        return None
+    return load_sam(weights, input_size=read_adapter(find_adapter(adapter)).spec.input_size)
 
 
 def chips_for(card: AdapterCard, input_size: int, pixel: float | None) -> Chips:

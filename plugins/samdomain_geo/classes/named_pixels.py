@@ -23,6 +23,9 @@ from samdomain_geo.scenes.stretch import parse_stretch
 
 _RGB = 3
 
+COMMANDS = {"change": "change BEFORE AFTER"}
+"""What runs adapters that `segment` refuses, by their output."""
+
 
 def name_pixels(
     given: Given, tiling: Tiling, conduct: Conduct, clock: Stopwatch
@@ -58,7 +61,7 @@ def name_pixels(
             "weights": {"name": adapter.base.name, "sha256": adapter.base.sha256},
             "adapter": identify_adapter(folder),
             "engine": getattr(sam, "engine", ""),
-            "legend": _told(_legend(adapter)),
+            "legend": _told(legend_of(adapter)),
         }
         measured = {
             "stretch": asdict(stretch),
@@ -92,13 +95,13 @@ def _adapter(given: Given) -> Adapter:
             + (
                 "name boxes or clicks with --prompts"
                 if adapter.card.output == "prompted"
-                else f"samdomain {adapter.card.output} runs it"
+                else f"samdomain {COMMANDS.get(adapter.card.output, adapter.card.output)} runs it"
             )
         )
     return adapter
 
 
-def _legend(adapter: Adapter) -> Legend:
+def legend_of(adapter: Adapter) -> Legend:
     """Return what the channels mean; an adapter of one kind of thing names it in its card."""
     legend = read_recipe(adapter.card.recipe, adapter.card.options).legend
     if legend is None:

@@ -23,7 +23,9 @@ LEVELS = 254
 NO_DATA = 255
 """Byte of a pixel where the scene has no data."""
 
-_NAME = "probability"
+PROBABILITY = "probability"
+"""Name of the bytes of probabilities in a block."""
+
 _HALF = LEVELS // 2
 
 
@@ -33,6 +35,52 @@ class Network(Protocol):
     def __call__(self, chips: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities (B, classes, rows, columns) of chips (B, bands, rows, columns)."""
         ...
+
+
+class Pixels(Protocol):
+    """What chips are cut from: stretched pixels on the grid of a scene."""
+
+    @property
+    def rows(self) -> int:
+        """Height in pixels."""
+        ...
+
+    @property
+    def columns(self) -> int:
+        """Width in pixels."""
+        ...
+
+    def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return pixels (bands, rows, columns), 0 to 255, and where they are valid."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class StretchedScene:
+    """A scene as a network sees it.
+
+    Attributes:
+        scene: open raster.
+        stretch: its radiometric stretch.
+    """
+
+    scene: Scene
+    stretch: Stretch
+
+    @property
+    def rows(self) -> int:
+        """Height in pixels."""
+        return self.scene.rows
+
+    @property
+    def columns(self) -> int:
+        """Width in pixels."""
+        return self.scene.columns
+
+    def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return pixels (bands, rows, columns), 0 to 255, and where they are valid."""
+        raw, valid = self.scene.read(window)
+        return self.stretch(raw), valid
 
 
 @dataclass(frozen=True)
@@ -56,19 +104,27 @@ class ProbabilityWork:
     nodata: float | None = None
 
     @contextmanager
-    def open(self, manifest: Manifest) -> Iterator["_ProbabilityWorker"]:
+    def open(self, manifest: Manifest) -> Iterator["ProbabilityWorker"]:
         """Open the scene and load the network."""
         with open_scene(manifest.scene.path, self.bands, self.nodata) as scene:
-            yield _ProbabilityWorker(self, scene, self.load())
+            pixels = StretchedScene(scene, self.stretch)
+            yield ProbabilityWorker(pixels, self.load(), self.chips, self.fill)
 
     def count_chips(self, manifest: Manifest) -> dict[int, int]:
         """Return how many chips each block is blended from, by its number."""
-        size = manifest.grid.rows, manifest.grid.columns
-        return {b.index: len(list(self.chips.over(b.window, *size))) for b in manifest.blocks()}
+        return count_chips(self.chips, manifest)
+
+
+def count_chips(chips: Chips, manifest: Manifest) -> dict[int, int]:
+    """Return how many chips each block that has work is blended from, by its number."""
+    size = manifest.grid.rows, manifest.grid.columns
+    return {
+        index: len(list(chips.over(manifest.block(index).window, *size))) for index in manifest.todo
+    }
 
 
 @dataclass(frozen=True, eq=False)
-class _Source:
+class ChipSource:
     """What a block is computed from: stretched pixels, where they are valid, and where they lie."""
 
     pixels: NDArray[np.float32]
@@ -76,42 +132,55 @@ class _Source:
     window: Window
 
 
-class _ProbabilityWorker:
-    def __init__(self, work: ProbabilityWork, scene: Scene, network: Network) -> None:
-        self._work, self._scene, self._network = work, scene, network
+class ProbabilityWorker:
+    """Blend what a network says of overlapping chips, in one process.
 
-    def read(self, block: Block) -> _Source | None:
-        chips = self._chips(block)
+    Args:
+        pixels: what chips are cut from.
+        network: what is asked.
+        chips: the grid of chips.
+        fill: stretched value that stands for nodata, one a band.
+    """
+
+    def __init__(
+        self, pixels: Pixels, network: Network, chips: Chips, fill: Sequence[float]
+    ) -> None:
+        self._pixels, self._network, self._chips = pixels, network, chips
+        self._fill = np.array(fill, np.float32)[:, None, None]
+
+    def read(self, block: Block) -> ChipSource | None:
+        """Read what the block's chips see; None where the block has no data."""
+        chips = self._over(block)
         left = min(chip.col_off for chip in chips)
         top = min(chip.row_off for chip in chips)
         right = max(chip.col_off + chip.width for chip in chips)
         bottom = max(chip.row_off + chip.height for chip in chips)
         window = Window(left, top, right - left, bottom - top)
-        raw, valid = self._scene.read(window)
+        stretched, valid = self._pixels.read(window)
         if not valid[_inside(block.window, window)].any():
             return None
-        fill = np.array(self._work.fill, np.float32)[:, None, None]
-        return _Source(np.where(valid, self._work.stretch(raw), fill), valid, window)
+        return ChipSource(np.where(valid, stretched, self._fill), valid, window)
 
-    def compute(self, block: Block, source: _Source) -> Arrays:
-        rows, columns = self._scene.rows, self._scene.columns
+    def compute(self, block: Block, source: ChipSource) -> Arrays:
+        """Return bytes of probabilities (classes, rows, columns); nothing without a chip."""
+        rows, columns = self._pixels.rows, self._pixels.columns
         # A chip without data says nothing of the pixels beside it.
-        seen = [c for c in self._chips(block) if source.valid[_inside(c, source.window)].any()]
+        seen = [c for c in self._over(block) if source.valid[_inside(c, source.window)].any()]
         blend: Blend | None = None
-        for first in range(0, len(seen), self._work.chips.batch):
-            chips = seen[first : first + self._work.chips.batch]
+        for first in range(0, len(seen), self._chips.batch):
+            chips = seen[first : first + self._chips.batch]
             pixels = np.stack([source.pixels[:, *_inside(c, source.window)] for c in chips])
             values = self._network(pixels)
             blend = blend or Blend(block.window, values.shape[1])
             for chip, value in zip(chips, values, strict=True):
-                blend.add(chip, value, self._work.chips.weights(chip, rows, columns))
+                blend.add(chip, value, self._chips.weights(chip, rows, columns))
         if blend is None:
             return {}
         valid = source.valid[_inside(block.window, source.window)]
-        return {_NAME: np.where(valid, quantized(blend.mean()), np.uint8(NO_DATA))}
+        return {PROBABILITY: np.where(valid, quantized(blend.mean()), np.uint8(NO_DATA))}
 
-    def _chips(self, block: Block) -> list[Window]:
-        return list(self._work.chips.over(block.window, self._scene.rows, self._scene.columns))
+    def _over(self, block: Block) -> list[Window]:
+        return list(self._chips.over(block.window, self._pixels.rows, self._pixels.columns))
 
 
 def quantized(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -138,7 +207,7 @@ def decided(levels: NDArray[np.uint8], *, overlapping: bool = False) -> NDArray[
 def probability_layer(classes: Sequence[str]) -> Layer:
     """Return the layer of bytes, whose scale makes them probabilities again, a band a class."""
     return Layer(
-        of=lambda _, arrays: arrays.get(_NAME),
+        of=lambda _, arrays: arrays.get(PROBABILITY),
         dtype="uint8",
         nodata=NO_DATA,
         bands=tuple(classes),
@@ -156,7 +225,7 @@ def mask_layer(classes: Sequence[str] = (), *, overlapping: bool = False) -> Lay
     """
 
     def of(_: int, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8] | None:
-        return decided(arrays[_NAME], overlapping=overlapping) if arrays else None
+        return decided(arrays[PROBABILITY], overlapping=overlapping) if arrays else None
 
     shown = range(2) if overlapping else range(len(classes))
     # What is none of the classes lets the map below be seen.

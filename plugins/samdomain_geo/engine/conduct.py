@@ -176,12 +176,18 @@ class Conduct:
             )
         return finish(store, seconds)
 
+    def begun(self, place: Place) -> Manifest | None:
+        """Return the manifest of the work that is gone on with; None where work begins."""
+        if (self.resume or self.part) and place.blocks.exists():
+            return open_store(place.blocks).manifest
+        return None
+
     def threads_at(self, place: Place) -> int:
         """Return the threads of the network: those asked for, or those that a run began with."""
         if self.threads is not None:
             return self.threads
-        if (self.resume or self.part) and place.blocks.exists():
-            return open_store(place.blocks).manifest.threads
+        if (begun := self.begun(place)) is not None:
+            return begun.threads
         # Sums depend on it in their last bits: the same for any number of workers.
         alone = self.workers is None and self.scheduler is None
         return torch.get_num_threads() if alone else 1

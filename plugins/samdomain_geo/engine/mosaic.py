@@ -41,7 +41,7 @@ def write_mosaic(store: BlockStore, layer: Layer, path: Path, tags: Mapping[str,
     """Write all blocks of a run as a Cloud Optimized GeoTIFF on the scene's grid.
 
     Args:
-        store: the blocks; all are there.
+        store: the blocks; all that have work are there, the others have no data.
         layer: what of them is written.
         path: file to write; a plain one beside it comes and goes. Both pass 4 GB where they must.
         tags: provenance, written as SAMDOMAIN_NAME.
@@ -74,9 +74,10 @@ def write_mosaic(store: BlockStore, layer: Layer, path: Path, tags: Mapping[str,
                 target.scales = (layer.scale,) * len(layer.bands)
             if layer.colours:
                 target.write_colormap(1, layer.colours)
-            for block in store.manifest.blocks():
-                pixels = layer.of(block.index, store.read(block.index))
+            for index in store.manifest.todo:
+                pixels = layer.of(index, store.read(index))
                 if pixels is not None and (pixels != layer.nodata).any():
-                    target.write(pixels.astype(layer.dtype), window=block.window)
+                    window = store.manifest.block(index).window
+                    target.write(pixels.astype(layer.dtype), window=window)
         write_cog(plain, path, {"overview_resampling": layer.resampling})
     plain.unlink()

@@ -32,7 +32,7 @@ TILE = int(COG_PROFILE["blocksize"])
 
 # They change nothing in the blocks: when the run began, where its input lies, and which blocks
 # have work, which follows from the rest.
-_FREE = ("date", "digest", "scene.path", "inputs.prompts.path", "chosen")
+_FREE = ("date", "digest", "scene.path", "inputs.prompts.path", "inputs.after.path", "chosen")
 
 
 @dataclass(frozen=True)

@@ -99,10 +99,21 @@ def open_station(work: Work, store: BlockStore) -> Iterator[Station]:
 
     The network runs with the manifest's number of threads meanwhile, since sums depend on it.
     """
+    with (
+        network_threads(store.manifest.threads),
+        block_cache(),
+        work.open(store.manifest) as worker,
+        ExitStack() as pools,
+    ):
+        yield Station(worker, store, pools)
+
+
+@contextmanager
+def network_threads(count: int) -> Iterator[None]:
+    """Run networks with a number of threads, since their sums depend on it."""
     before = torch.get_num_threads()
-    torch.set_num_threads(store.manifest.threads)
+    torch.set_num_threads(count)
     try:
-        with block_cache(), work.open(store.manifest) as worker, ExitStack() as pools:
-            yield Station(worker, store, pools)
+        yield
     finally:
         torch.set_num_threads(before)

@@ -1,22 +1,20 @@
 """Compare a map with its truth pixel by pixel, block by block."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import rasterio
-import shapely
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from samdomain.errors import InputError
 from samdomain_geo.engine.plan import TILE, Grid, Tiling
 from samdomain_geo.evaluation.cells import Cells, Sample
-from samdomain_geo.evaluation.confusion import ConfusionMatrix, Tally, count_values
+from samdomain_geo.evaluation.class_areas import ClassAreas
+from samdomain_geo.evaluation.confusion import ConfusionMatrix, Tally
 from samdomain_geo.evaluation.labels import LabelSource
 from samdomain_geo.scenes.ellipsoid import Ellipsoid
 
@@ -24,12 +22,6 @@ RIGHT, WRONG, NODATA = 0, 1, 255
 """Values of the raster of errors."""
 
 COLOURS = {RIGHT: (198, 219, 197, 255), WRONG: (208, 28, 39, 255)}
-
-# Rows at a time whose pixels are taken for equally large: in degrees they shrink to the poles.
-_STRIP = 32
-
-# Pieces that the long edges of a strip are measured in.
-_EDGES = 32
 
 # Cells along the longer side of a picture of the whole scene.
 _PICTURE = 800
@@ -85,7 +77,7 @@ def compare_rasters(
     Raises:
         InputError: nothing could be compared, or there are too many classes to be classes.
     """
-    tally, sizes = Tally(), _Sizes(Ellipsoid.of(grid.crs), grid)
+    tally, sizes = Tally(), ClassAreas(Ellipsoid.of(grid.crs), grid)
     side = max(1, math.ceil(max(grid.rows, grid.columns) / _PICTURE))
     places = Places(
         Cells.over(grid, side), Cells.over(grid, CLOSE_UP), Sample(grid, side), Sample(grid, side)
@@ -125,50 +117,6 @@ def windows(grid: Grid, tiling: Tiling) -> Iterator[Window]:
         for left in range(0, grid.columns, side):
             height, width = min(side, grid.rows - top), min(side, grid.columns - left)
             yield Window(left, top, width, height)
-
-
-@dataclass
-class _Sizes:
-    """Add up the pixels and the geodesic area of each class of a map."""
-
-    ellipsoid: Ellipsoid | None
-    grid: Grid
-    pixels: Counter[int] = field(default_factory=Counter)
-    square_metres: Counter[int] = field(default_factory=Counter)
-
-    @property
-    def known(self) -> bool:
-        return self.ellipsoid is not None
-
-    def add(self, window: Window, labels: NDArray[np.int64], valid: NDArray[np.bool_]) -> None:
-        tops = range(0, len(labels), _STRIP)
-        counts = [
-            count_values(labels[top : top + _STRIP][valid[top : top + _STRIP]]) for top in tops
-        ]
-        for found in counts:
-            self.pixels.update(found)
-        if self.ellipsoid is None or not any(counts):
-            return
-        for found, one in zip(counts, self._pixels(self.ellipsoid, window, tops), strict=True):
-            for label, pixels in found.items():
-                self.square_metres[label] += pixels * one
-
-    def area(self, classes: tuple[int, ...]) -> NDArray[np.float64]:
-        return np.array([self.square_metres[label] for label in classes], np.float64)
-
-    def _pixels(self, ellipsoid: Ellipsoid, window: Window, tops: range) -> NDArray[np.float64]:
-        """Return the mean area of a pixel of each strip of a window, in square metres."""
-        first = window.row_off + np.array(tops)
-        last = np.minimum(first + tops.step, window.row_off + window.height)
-        strips = shapely.box(window.col_off, first, window.col_off + window.width, last)
-
-        def place(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.stack(self.grid.affine @ (xy[:, 0], xy[:, 1]), axis=1)
-
-        # Their edges are no geodesics: between near corners that is no matter.
-        dense = shapely.segmentize(strips, window.width / _EDGES)
-        areas, _ = ellipsoid.measure(gpd.GeoSeries(shapely.transform(dense, place)))
-        return np.array(areas, np.float64) / ((last - first) * window.width)
 
 
 def _profile(grid: Grid) -> dict[str, object]:

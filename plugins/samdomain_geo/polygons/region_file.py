@@ -31,22 +31,24 @@ def write_regions(
     crs: str | None,
     classes: pd.DataFrame,
     when: datetime,
+    schema: pa.Schema = SCHEMA,
 ) -> int:
     """Write rows to a file and, beside it, a QGIS style of the same name.
 
     The same rows and time make the same bytes.
 
     Args:
-        batches: rows with the columns of `region_rows.SCHEMA`.
+        batches: rows with the columns of the schema.
         path: file to write, in the format that its extension stands for.
         crs: CRS of the rows as WKT.
         classes: distinct `class_id` and `class_name`, for the style.
         when: time that the file carries.
+        schema: the rows' own columns, those of `region_rows.SCHEMA` and others.
 
     Returns:
         int: how many rows were written.
     """
-    counted = _Counted(batches)
+    counted = _Counted(batches, schema)
     kind = format_of(path)
     with _dated(when), warnings.catch_warnings():
         # A scene without a CRS makes polygons without one: that is no news.
@@ -65,8 +67,9 @@ def write_regions(
 class _Counted:
     """Count rows on their way, and keep the error that ends them, which libraries would wrap."""
 
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+    def __init__(self, batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> None:
         self._batches = batches
+        self.schema = schema
         self.rows = 0
         self.error: Exception | None = None
 
@@ -81,7 +84,7 @@ class _Counted:
 
 
 def _write_ogr(batches: _Counted, path: Path, crs: str | None, options: dict[str, Any]) -> None:
-    reader = pa.RecordBatchReader.from_batches(SCHEMA, iter(batches))
+    reader = pa.RecordBatchReader.from_batches(batches.schema, iter(batches))
     try:
         pyogrio.write_arrow(
             reader,
@@ -103,7 +106,7 @@ def _write_parquet(batches: _Counted, path: Path, crs: str | None) -> None:
     # The format takes a missing key for longitudes and latitudes.
     column["crs"] = None if crs is None else CRS.from_wkt(crs).to_json_dict()
     geo = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": column}}
-    schema = SCHEMA.with_metadata({"geo": json.dumps(geo)})
+    schema = batches.schema.with_metadata({"geo": json.dumps(geo)})
     with parquet.ParquetWriter(path, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)

@@ -55,18 +55,20 @@ class Scores:
     """How sure each pixel of a raster of labels is.
 
     Attributes:
-        path: raster on the same grid, a band a value, scaled to 0 to 1.
+        path: raster on the same grid, a band a value or one for all, scaled to 0 to 1.
         shift: band of a value, counted from 1, less the value.
+        band: band of all values instead.
     """
 
     path: str
     shift: int = 0
+    band: int | None = None
 
     def read(self, dataset: DatasetReader, window: Window, values: Labels) -> NDArray[np.float64]:
         """Return how sure the pixels of a window (rows, columns) are of their values."""
         sure = np.zeros(values.shape)
         for value in np.unique(values).tolist():
-            band = value + self.shift
+            band = self.band or value + self.shift
             if 1 <= band <= dataset.count:
                 there = values == value
                 sure[there] = dataset.read(band, window=window)[there] * dataset.scales[band - 1]

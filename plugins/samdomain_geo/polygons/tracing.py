@@ -15,7 +15,7 @@ from samdomain_geo.engine.plan import Grid, Manifest, Tiling, software
 from samdomain_geo.engine.run import run
 from samdomain_geo.polygons.dissolve import DissolvedRows
 from samdomain_geo.polygons.region_file import write_regions
-from samdomain_geo.polygons.region_rows import RegionRows
+from samdomain_geo.polygons.region_rows import SCHEMA, RegionRows
 from samdomain_geo.polygons.region_table import join_regions
 from samdomain_geo.polygons.regions import Finisher, RegionShaping, RegionsWork, Scores
 from samdomain_geo.scenes.class_names import class_names
@@ -74,12 +74,37 @@ class Traced:
     """Rows of polygons, to be read once.
 
     Attributes:
-        rows: batches with the columns of `region_rows.SCHEMA`.
+        rows: batches with the columns of the schema.
         values: the distinct values, with their names.
+        schema: columns of the rows.
     """
 
     rows: Iterator[pa.RecordBatch]
     values: Mapping[int, str | None]
+    schema: pa.Schema = SCHEMA
+
+    def described(self, columns: Mapping[str, Mapping[int, str]]) -> "Traced":
+        """Return the same rows with further columns of words before the geometry.
+
+        Args:
+            columns: the words of each column by `class_id`.
+        """
+        last = len(self.schema) - 1
+        fields = [self.schema.field(place) for place in range(last)]
+        fields += [pa.field(name, pa.string()) for name in columns]
+        schema = pa.schema([*fields, self.schema.field(last)])
+
+        def rows() -> Iterator[pa.RecordBatch]:
+            for batch in self.rows:
+                classes = batch.column("class_id").to_pylist()
+                words = [
+                    pa.array([known.get(one) for one in classes], pa.string())
+                    for known in columns.values()
+                ]
+                own = [batch.column(place) for place in range(last)]
+                yield pa.record_batch([*own, *words, batch.column(last)], schema=schema)
+
+        return Traced(rows(), self.values, schema)
 
     def moved(self, shift: int) -> "Traced":
         """Return the same rows with other numbers of their classes."""
@@ -122,7 +147,9 @@ class PolygonFile:
             }
         )
         rows = _numbered_on(parts) if len(parts) > 1 else parts[0].rows
-        self.count = write_regions(rows, path, manifest.grid.crs, classes, manifest.when)
+        self.count = write_regions(
+            rows, path, manifest.grid.crs, classes, manifest.when, parts[0].schema
+        )
 
 
 def _numbered_on(parts: Sequence[Traced]) -> Iterator[pa.RecordBatch]:

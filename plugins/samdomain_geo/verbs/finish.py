@@ -5,11 +5,12 @@ from pathlib import Path
 
 from samdomain.door import Report
 from samdomain.errors import InputError, StoppedError
+from samdomain_geo.changes.comparison import finish_comparison
 from samdomain_geo.classes.classification import finish_classification
 from samdomain_geo.engine.block_store import BlockStore, open_store
 from samdomain_geo.engine.identity import Identity
 from samdomain_geo.engine.plan import Manifest
-from samdomain_geo.given import VERB as SEGMENT
+from samdomain_geo.given import CHANGE, SEGMENT
 from samdomain_geo.objects.segmentation import BLOCKS, finish_segmentation
 from samdomain_geo.scenes.raster import open_scene
 from samdomain_geo.verbs import polygonize
@@ -20,7 +21,11 @@ def _finish_segment(store: BlockStore) -> Report:
     return finish_segmentation(store) if prompted else finish_classification(store)
 
 
-_FINISHERS = {polygonize.VERB: polygonize.finish_polygonize, SEGMENT: _finish_segment}
+_FINISHERS = {
+    polygonize.VERB: polygonize.finish_polygonize,
+    SEGMENT: _finish_segment,
+    CHANGE: finish_comparison,
+}
 
 
 def finish(folder: Path) -> Report:
@@ -59,6 +64,10 @@ def _check_inputs(manifest: Manifest) -> None:
     if "prompts" in manifest.inputs:
         prompts = Identity(**manifest.inputs["prompts"])
         inputs.append((prompts, Identity.of(prompts.path)))
+    if "after" in manifest.inputs:
+        after = Identity(**manifest.inputs["after"])
+        with open_scene(after.path) as scene:
+            inputs.append((after, Identity.of(after.path, scene.dataset.files)))
     for begun, found in inputs:
         if replace(found, path=begun.path) != begun:
             raise InputError(

@@ -14,7 +14,7 @@ from samdomain.errors import InputError
 from samdomain.sam import Sam, SamSpec
 from samdomain.weights import DEFAULT
 from samdomain_geo.classes.classification import Classification
-from samdomain_geo.classes.named_pixels import name_pixels
+from samdomain_geo.classes.named_pixels import COMMANDS, name_pixels
 from samdomain_geo.engine.conduct import Conduct
 from samdomain_geo.engine.identity import Identity
 from samdomain_geo.engine.plan import Tiling
@@ -209,6 +209,11 @@ def _load(weights: str | None, adapter: str | None) -> Sam:
         return load_sam(weights or DEFAULT)
     folder = find_adapter(adapter)
     found = read_adapter(folder)
+    if found.card.output in COMMANDS:
+        raise InputError(
+            f"the adapter {adapter} gives {found.card.output} results: "
+            f"samdomain {COMMANDS[found.card.output]} runs it"
+        )
     if found.card.output != "prompted":
         raise InputError(
             f"the adapter {adapter} gives {found.card.output} results, which take no --prompts: "

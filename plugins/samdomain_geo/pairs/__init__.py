@@ -1,0 +1,1 @@
+"""Two rasters of one place at two dates, seen on one grid."""
