@@ -94,9 +94,7 @@ def test_boxes_are_chosen_image_by_image() -> None:
     logits = torch.full((3, 1, 64, 64), -1.0)
     logits[0, 0, 10:20, 5:9] = 1
     logits[2, 0, 63, 63] = 1  # in the padding below the image
-    prediction = Prediction(
-        logits[:1], torch.ones(1, 1), torch.zeros(1).long(), Frame((SIZE,), 256)
-    )
+    prediction = Prediction(logits[:1], torch.ones(1, 1), torch.zeros(1).long(), Frame((SIZE,), 64))
     around = predicted_boxes(prediction).boxes
     assert around is not None
     whole = torch.tensor([[0.0, 0, 56, 40]])
