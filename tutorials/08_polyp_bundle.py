@@ -24,7 +24,7 @@ from PIL import Image
 from samdomain_med.bundle import find_bundle
 
 # A shorter run for tests: python 08_polyp_bundle.py 1
-EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 10
 COUNTS = (
     {"train": 24, "validation": 4, "test": 6}
     if EPOCHS > 1
@@ -105,6 +105,7 @@ training = {
     "train#dataloader#num_workers": 0,  # processes for reading cost more here than they save
     "validate#dataloader#num_workers": 0,
     "train#trainer#max_epochs": EPOCHS,
+    "train#trainer#accumulation_steps": 1,  # so few images make too few steps of four
 }
 
 

@@ -101,15 +101,6 @@ def test_boxes_are_chosen_image_by_image() -> None:
     torch.testing.assert_close(graph.boxes(logits), torch.cat([around, whole, whole]))
 
 
-def test_a_compiled_graph_is_one() -> None:
-    """torch.compile finds no place where values decide what comes next."""
-    graph = SegmenterGraph(adapted(SamSP()), SIZE)
-    torch.compiler.reset()
-    compiled = torch.compile(graph, backend="eager", fullgraph=True)
-    with torch.no_grad():
-        check_equal(compiled(images()), graph(images()))
-
-
 @pytest.mark.skipif(find_spec("openvino") is None, reason="no openvino here")
 def test_openvino_answers_alike(folder: Path, tmp_path: Path) -> None:
     """The pair of files, for one image and for several; their metadata tells the use."""
