@@ -24,7 +24,7 @@ from PIL import Image
 from samdomain_med.bundle import find_bundle
 
 # A shorter run for tests: python 08_polyp_bundle.py 1
-EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 COUNTS = (
     {"train": 24, "validation": 4, "test": 6}
     if EPOCHS > 1
@@ -87,9 +87,9 @@ print("the network:", *(f"{name}={value}" for name, value in network.items()))
 # ## Train
 #
 # `ConfigWorkflow` is what `python -m monai.bundle run --config_file configs/train.json` runs; each
-# word is a value of the config, and would be `--dataset_dir DATA` there. Two values make the
-# difference to a real training: leave `weights` out for `litemedsam`, and the epochs for those of
-# the bundle.
+# word is a value of the config, and would be `--dataset_dir DATA` there. Random weights know nothing
+# worth keeping, so all of them train here. For a real training leave both words of `network_def`
+# out: then the base is `litemedsam`, and a tenth of its values trains, beside what it knew.
 #
 # The best epoch by validation becomes `models/model.pt`; a training that stopped goes on by
 # `['configs/train.json','configs/resume.json']`.
@@ -98,6 +98,7 @@ print("the network:", *(f"{name}={value}" for name, value in network.items()))
 words = {
     "bundle_root": str(bundle),
     "network_def#weights": "tiny",
+    "network_def#options": {"tuning": {"parts": ["all"]}},
     "device": "cpu",
 }
 training = {
@@ -105,7 +106,7 @@ training = {
     "train#dataloader#num_workers": 0,  # processes for reading cost more here than they save
     "validate#dataloader#num_workers": 0,
     "train#trainer#max_epochs": EPOCHS,
-    "train#trainer#accumulation_steps": 1,  # so few images make too few steps of four
+    "train#trainer#accumulation_steps": 2,  # images of a step; so few make too few steps of four
 }
 
 

@@ -35,6 +35,10 @@ class SegmenterGraph(nn.Module):
         InputError: its recipe needs prompts, or chooses what it does next by values.
     """
 
+    cells: Tensor
+    rows: Tensor
+    columns: Tensor
+
     def __init__(self, segmenter: Segmenter, size: tuple[int, int]) -> None:
         super().__init__()
         self._answer = _answer_of(segmenter.recipe)
