@@ -87,9 +87,9 @@ print("the network:", *(f"{name}={value}" for name, value in network.items()))
 # ## Train
 #
 # `ConfigWorkflow` is what `python -m monai.bundle run --config_file configs/train.json` runs; each
-# word is a value of the config, and would be `--dataset_dir DATA` there. Random weights know nothing
-# worth keeping, so all of them train here. For a real training leave both words of `network_def`
-# out: then the base is `litemedsam`, and a tenth of its values trains, beside what it knew.
+# word is a value of the config, and would be `--dataset_dir DATA` there. Random weights know
+# nothing worth keeping, so all of them train here. For a real training leave both words of
+# `network_def` out: then the base is `litemedsam`, and little of it trains, beside what it knew.
 #
 # The best epoch by validation becomes `models/model.pt`; a training that stopped goes on by
 # `['configs/train.json','configs/resume.json']`.
