@@ -24,7 +24,6 @@ def run_grid(name: str, cells: Mapping[str, Cell]) -> None:
         cells: what to measure, by the name of its file.
     """
     folder = RESULTS / name
-    folder.mkdir(parents=True, exist_ok=True)
     chosen = sys.argv[1:]
     if unknown := set(chosen) - cells.keys():
         sys.exit(f"no cell {', '.join(sorted(unknown))}: there are {', '.join(cells)}")
@@ -32,10 +31,17 @@ def run_grid(name: str, cells: Mapping[str, Cell]) -> None:
         path = folder / f"{cell}.json"
         if path.exists() and not chosen:
             continue
-        result = {**machine(), **cells[cell]()}
-        with whole_file(path) as scratch:
-            scratch.write_text(json.dumps(result, indent=2) + "\n")
-        print(cell, path.read_text())
+        write_cell(name, cell, cells[cell])
+
+
+def write_cell(name: str, cell: str, measure: Cell) -> None:
+    """Measure a cell, write it whole and print it."""
+    path = RESULTS / name / f"{cell}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = {**machine(), **measure()}
+    with whole_file(path) as scratch:
+        scratch.write_text(json.dumps(result, indent=2) + "\n")
+    print(cell, path.read_text())
 
 
 def read_cell(name: str, cell: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from samdomain.adapter_file.verbs import list_adapters, merge_adapter, show_adap
 from samdomain.doctor import doctor
 from samdomain.door import Report, Verb, domain, domains, packages
 from samdomain.errors import InputError, SamDomainError
+from samdomain.export.verbs import export
 from samdomain.training.verbs import VERBS as TRAINING
 from samdomain.weights.verbs import fetch_weights, list_weights, verify_weights
 
@@ -39,6 +40,7 @@ _COMMON = {
 _CORE: Verbs = {
     "doctor": doctor,
     "adapter": {"list": list_adapters, "show": show_adapter, "merge": merge_adapter},
+    "export": export,
     "weights": {"list": list_weights, "fetch": fetch_weights, "verify": verify_weights},
 }
 

@@ -18,6 +18,7 @@ _LIBRARIES = (
     "segment-anything",
     "peft",
     "openvino",
+    "onnxscript",
     "torchgeo",
     "rasterio",
     "geopandas",

@@ -65,5 +65,7 @@ def tight_boxes(masks: Bool[Tensor, "n h w"]) -> Float[Tensor, "n 4"]:
 
 
 def _ends(occupied: Bool[Tensor, "n k"]) -> tuple[Tensor, Tensor]:
-    hits = occupied.to(torch.uint8)
-    return hits.argmax(dim=1), occupied.shape[1] - hits.flip(1).argmax(dim=1)
+    length = occupied.shape[1]
+    places = torch.arange(length, device=occupied.device)
+    first = torch.where(occupied, places, length).amin(dim=1)
+    return first, torch.where(occupied, places + 1, 0).amax(dim=1)

@@ -66,6 +66,10 @@ class Segmenter(nn.Module):
         """Return what the recipe finds, in the decoder's resolution and the images'."""
         return self.recipe.answer(self.sam, self.encode(images), prompts)
 
+    def pixels(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b _ h w"]:
+        """Return images in the values and channels that the model's spec asks for: as they are."""
+        return images
+
     def encode(self, images: Float[Tensor, "b c h w"]) -> Embedding:
         """Encode images in the values that the model knows."""
         return encode(self.sam, images, self.value_range)

@@ -64,13 +64,17 @@ class TaskNetwork(Segmenter):
         if not self._checked:
             self._check(images)
             self._checked = True
-        low, high = self.delivered
-        pixels = (images - low) * (_WHITE / (high - low))
+        pixels = self.pixels(images)
         if prompts is None and self.training and isinstance(self.recipe, PromptFree):
             self._decoded = self.recipe.decode(self.sam, self.encode(pixels))
         else:
             self._decoded = (self.answer(pixels, prompts),)
         return self._decoded[-1].logits
+
+    def pixels(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b _ h w"]:
+        """Return images in the values that weights know."""
+        low, high = self.delivered
+        return (images - low) * (_WHITE / (high - low))
 
     def last(self) -> Sequence[Prediction]:
         """Return what was decoded of the last images, and forget it."""

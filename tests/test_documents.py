@@ -86,6 +86,7 @@ SHORT = {
     "06_train_on_your_scene": "1",
     "07_torchgeo_yaml": "1",
     "10_what_changed": "1",
+    "08_polyp_bundle": "1",
 }
 
 

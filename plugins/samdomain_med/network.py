@@ -92,13 +92,16 @@ class SamSegmenter(TaskNetwork):
     ) -> Float[Tensor, "n k h w"]:
         """Return the logit of each class in pixels of the images; see `TaskNetwork`."""
         # A MetaTensor's own bookkeeping at each operation takes as long as a small network.
-        pixels = images.as_tensor() if isinstance(images, MetaTensor) else images
-        if self.in_channels == 1:
-            pixels = pixels.expand(-1, _RGB, -1, -1)
-        logits = super().forward(pixels, prompts)
+        plain = images.as_tensor() if isinstance(images, MetaTensor) else images
+        logits = super().forward(plain, prompts)
         if not self.training:
             logits = logits / self.temperature
         return _like(logits, images) if prompts is None else logits
+
+    def pixels(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b _ h w"]:
+        """Return images in the values that weights know; a single channel is repeated."""
+        known = super().pixels(images)
+        return known.expand(-1, _RGB, -1, -1) if self.in_channels == 1 else known
 
     def _check_channels(self, sam: Sam, out_channels: int) -> None:
         taken = sam.spec.input_channels

@@ -1,5 +1,6 @@
 """Write a plain checkpoint, in the layout that the base was published in."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -44,14 +45,19 @@ def write_checkpoint(sam: Sam, path: Path, *, overwrite: bool = False) -> None:
                 _save(tensors, scratch)
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a file that `write_checkpoint` would not write, before any work.
+def check_target(path: Path, suffixes: Sequence[str] = _SUFFIXES, *, overwrite: bool) -> None:
+    """Refuse a file that could not be written, before any work.
+
+    Args:
+        path: file to write.
+        suffixes: what its name may end in; by default as `write_checkpoint` takes it.
+        overwrite: whether a file may stand there.
 
     Raises:
         InputError: the suffix is unknown, or something stands there.
     """
-    if path.suffix not in _SUFFIXES:
-        raise InputError(f"{path} has suffix {path.suffix!r}: allowed are {', '.join(_SUFFIXES)}")
+    if path.suffix not in suffixes:
+        raise InputError(f"{path} has suffix {path.suffix!r}: allowed are {', '.join(suffixes)}")
     with writing(path):
         if path.is_dir():
             raise InputError(f"{path} is a folder: give a file")

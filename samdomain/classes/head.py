@@ -61,15 +61,24 @@ def classify(sam: SamLike, embedding: Embedding) -> Prediction:
     Raises:
         InputError: the model has no head of classes.
     """
+    logits = head_of(sam).class_logits(embedding, sam.prompt_encoder)
+    unknown = logits.new_full(logits.shape[:2], torch.nan)
+    return Prediction(logits, unknown, torch.arange(len(embedding)), embedding.frame)
+
+
+def head_of(sam: SamLike) -> ClassHead:
+    """Return a model's head of classes.
+
+    Raises:
+        InputError: it has none.
+    """
     head = sam.mask_decoder
     if not isinstance(head, ClassHead):
         raise InputError(
             f"{sam.spec.name!r} has no classes: load an adapter that was trained for classes, or "
             "put in ClassTokens(...)"
         )
-    logits = head.class_logits(embedding, sam.prompt_encoder)
-    unknown = logits.new_full(logits.shape[:2], torch.nan)
-    return Prediction(logits, unknown, torch.arange(len(embedding)), embedding.frame)
+    return head
 
 
 def plain_decoder(sam: Sam, classes: int) -> MaskDecoder:

@@ -32,6 +32,7 @@ class TokenDecoder(ClassHead):
     ) -> Float[Tensor, "b k s s"]:
         """Decode the null prompt with the classes' tokens in the place of the masks'."""
         main = embedding.main
+        count = main.shape[0]  # `len` would fix the number of images in a traced graph
         sparse, dense = prompt_encoder(points=None, boxes=None, masks=None)
         own = torch.cat([self.iou_token.weight, self.class_tokens])  # (1 + k, d)
         logits, _ = self.masks_of(
@@ -39,8 +40,8 @@ class TokenDecoder(ClassHead):
             self.class_hypernetworks,
             main,
             prompt_encoder.get_dense_pe(),
-            sparse.expand(len(main), *sparse.shape[1:]),
-            dense.expand(len(main), *dense.shape[1:]),
+            sparse.expand(count, *sparse.shape[1:]),
+            dense.expand(count, *dense.shape[1:]),
         )
         return logits
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from samdomain.errors import PromptError
 from samdomain.masks import components, tight_boxes
 from samdomain.prompting.chosen import CENTRE, central_pixel
-from samdomain.sam import Prediction, Prompts
+from samdomain.sam import Frame, Prediction, Prompts
 
 ToPrompts = Callable[[Prediction], Prompts]
 """Make prompts for the images of a prediction, as a rule one for each mask, in their order."""
@@ -130,21 +130,31 @@ def no_prompts(prediction: Prediction) -> Prompts:
     return Prompts(images=prediction.images)
 
 
-def _cells_of_images(prediction: Prediction) -> Tensor:
-    """Return which cells have a part of the image (N, S, S)."""
-    frame, size = prediction.frame, prediction.low_res.shape[-1]
+def image_cells(frame: Frame, image: int, size: int) -> Bool[Tensor, "s s"]:
+    """Return which cells of low-resolution logits have a part of an image, and not padding alone.
+
+    Args:
+        frame: where the images lie.
+        image: which of them.
+        size: side of the logits, as `SamSpec.mask_size`.
+    """
     cell = frame.input_size / size
-    starts = torch.arange(size, device=prediction.low_res.device) * cell
+    starts = torch.arange(size) * cell
 
     def overlap(offset: int, length: int) -> Tensor:
         return (starts + cell > offset) & (starts < offset + length)
 
-    grids = [
-        overlap(top, rows)[:, None] & overlap(left, columns)[None]
-        for image in prediction.images.tolist()
-        for (top, left), (rows, columns) in [(frame.offset(image), frame.resized(image))]
-    ]
-    return torch.stack(grids) if grids else torch.zeros_like(prediction.low_res[:, 0]).bool()
+    (top, left), (rows, columns) = frame.offset(image), frame.resized(image)
+    return overlap(top, rows)[:, None] & overlap(left, columns)[None]
+
+
+def _cells_of_images(prediction: Prediction) -> Tensor:
+    """Return which cells have a part of the image (N, S, S)."""
+    frame, size = prediction.frame, prediction.low_res.shape[-1]
+    grids = [image_cells(frame, image, size) for image in prediction.images.tolist()]
+    if not grids:
+        return torch.zeros_like(prediction.low_res[:, 0]).bool()
+    return torch.stack(grids).to(prediction.low_res.device)
 
 
 def _boxes(prediction: Prediction, cells: Tensor, images: Tensor) -> Prompts:

@@ -58,14 +58,14 @@ def encode(
 
 def normalise(
     spec: SamSpec,
-    pixels: Float[Tensor, "c h w"],
+    pixels: Float[Tensor, "*b c h w"],
     value_range: tuple[float, float] | None = None,
-) -> Float[Tensor, "c h w"]:
-    """Scale and standardise the pixels of one image as its weights expect.
+) -> Float[Tensor, "*b c h w"]:
+    """Scale and standardise the pixels of images as their weights expect.
 
     Args:
         spec: what the weights expect.
-        pixels: one image.
+        pixels: one image, or several of one size, each scaled by itself.
         value_range: see `encode`.
     """
     if spec.scaling == "minmax":
@@ -76,15 +76,16 @@ def normalise(
 
 
 def _scaled(spec: SamSpec, pixels: Tensor, value_range: tuple[float, float] | None) -> Tensor:
-    if value_range is None and spec.range_channels:
-        joint = pixels[list(spec.range_channels)]
-        low, high = pixels.amin((1, 2)), pixels.amax((1, 2))
-        low[list(spec.range_channels)] = joint.min()
-        high[list(spec.range_channels)] = joint.max()
-        width = (high - low).clamp(min=_SMALLEST_RANGE)
-        return (pixels - low[:, None, None]) / width[:, None, None]
-    low, high = value_range or (float(pixels.min()), float(pixels.max()))
-    return (pixels - low) / max(high - low, _SMALLEST_RANGE)
+    if value_range is not None:
+        low, high = value_range
+        return (pixels - low) / max(high - low, _SMALLEST_RANGE)
+    # No value leaves the tensors, so that a graph of operations can hold it.
+    low, high = pixels.amin((-2, -1)), pixels.amax((-2, -1))  # (*b, c)
+    joint = list(spec.range_channels or range(spec.input_channels))
+    low[..., joint] = low[..., joint].amin(-1, keepdim=True)
+    high[..., joint] = high[..., joint].amax(-1, keepdim=True)
+    width = (high - low).clamp(min=_SMALLEST_RANGE)
+    return (pixels - low[..., None, None]) / width[..., None, None]
 
 
 def _check(image: Tensor, spec: SamSpec) -> None:

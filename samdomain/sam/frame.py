@@ -48,8 +48,8 @@ class Frame:
         rows, columns = self.resized(image)
         return (self.input_size - rows) // 2, (self.input_size - columns) // 2
 
-    def pad(self, pixels: Float[Tensor, "c h w"], image: int) -> Float[Tensor, "c s s"]:
-        """Pad an image of its resized size with zeros to the square."""
+    def pad(self, pixels: Float[Tensor, "*b c h w"], image: int) -> Float[Tensor, "*b c s s"]:
+        """Pad an image of its resized size, or several of them, with zeros to the square."""
         top, left = self.offset(image)
         rows, columns = self.resized(image)
         size = self.input_size

@@ -7,6 +7,7 @@ from torch import Tensor
 from samdomain import Prompts, load_segmenter, save_adapter
 from samdomain.adapter_file import AdapterCard
 from samdomain.errors import InputError
+from samdomain.export import SegmenterGraph
 from samdomain.task_network import RecipeLoss
 from samdomain.testing import move_trained
 
@@ -104,6 +105,25 @@ def test_monais_inferer_slides_it() -> None:
     inferer = monai.inferers.SlidingWindowInferer(roi_size=(32, 32), overlap=0.25)
     with torch.no_grad():
         assert inferer(images(), network).shape == (2, 1, 40, 56)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_torch_compiles_it(backend: str) -> None:
+    """Compiled, it answers as it is; graphs may break where a value decides."""
+    network = move_trained(SamSegmenter(weights="tiny")).eval()
+    torch.compiler.reset()
+    with torch.no_grad():
+        found = torch.compile(network, backend=backend)(images())
+        torch.testing.assert_close(found, network(images()), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_its_graph_takes_what_it_takes(channels: int) -> None:
+    """What is exported has its range of values, channels and temperature."""
+    network = move_trained(SamSegmenter(2, channels, weights="tiny", temperature=2.0)).eval()
+    with torch.no_grad():
+        found = SegmenterGraph(network, (40, 56))(images(channels))
+        torch.testing.assert_close(found, network(images(channels)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

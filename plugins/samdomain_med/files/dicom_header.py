@@ -6,7 +6,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,59 @@ def read_slice(path: Path) -> Slice | None:
             orientation=_vector(header, "ImageOrientationPatient", (2, 3)),
             spacing=_vector(header, "PixelSpacing", (2,)),
         )
+
+
+def frames_of(image: Slice) -> list[Slice]:
+    """Return each frame of an enhanced image as a slice of its own, in the order of the file.
+
+    Places stand in functional groups, a frame's own before those that all frames share (PS3.3
+    C.7.6.16).
+
+    Raises:
+        InputError: the groups are broken.
+    """
+    with private(image.path, "has functional groups that cannot be read"):
+        return [
+            replace(
+                image,
+                position=_grouped(
+                    image.header, frame, "PlanePosition", "ImagePositionPatient", (3,)
+                ),
+                orientation=_grouped(
+                    image.header, frame, "PlaneOrientation", "ImageOrientationPatient", (2, 3)
+                ),
+                spacing=_grouped(image.header, frame, "PixelMeasures", "PixelSpacing", (2,)),
+            )
+            for frame in range(int(image.header.NumberOfFrames))
+        ]
+
+
+def is_enhanced(header: Dataset) -> bool:
+    """Tell whether a file holds several frames that say where each of them lies."""
+    return (
+        int(header.get("NumberOfFrames") or 1) > 1 and "PerFrameFunctionalGroupsSequence" in header
+    )
+
+
+def functional_group(header: Dataset, frame: int, name: str) -> Dataset:
+    """Return a functional group of a frame, its own or the shared one; empty where there is none.
+
+    Args:
+        header: of an enhanced image.
+        frame: counted from 0.
+        name: of the group, as "PixelMeasures".
+    """
+    shared = list(header.get("SharedFunctionalGroupsSequence") or [])
+    for groups in (header.PerFrameFunctionalGroupsSequence[frame], *shared):
+        if found := groups.get(f"{name}Sequence"):
+            return found[0]
+    return Dataset()
+
+
+def _grouped(
+    header: Dataset, frame: int, group: str, keyword: str, shape: tuple[int, ...]
+) -> np.ndarray[Any, Any] | None:
+    return _vector(functional_group(header, frame, group), keyword, shape)
 
 
 def _vector(header: Dataset, keyword: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any] | None:

@@ -11,8 +11,9 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from samdomain.errors import InputError
-from samdomain_med.files.dicom_header import private
+from samdomain_med.files.dicom_header import functional_group, private
 
+_BROKEN = "has pixels that cannot be read, or ends before them"
 _COLOURS = 3  # axes of an array with colours: rows, columns, channels
 
 
@@ -26,26 +27,51 @@ def read_pixels(path: Path) -> Num[np.ndarray, "c h w"]:
     Raises:
         InputError: there are no pixels, several frames, or no decoder for them.
     """
-    with private(path, "has pixels that cannot be read, or ends before them"):
-        data = dcmread(path, force=True)
-        if "PixelData" not in data:
-            raise InputError(f"{path} has no pixels: take it out of the series")
+    with private(path, _BROKEN):
+        data = _read(path)
         if int(data.get("NumberOfFrames") or 1) > 1:
             raise InputError(
-                f"{path} holds {int(data.NumberOfFrames)} frames in one file: convert it to one "
-                "file a frame, as dcm4che's emf2sf does, or to NIfTI"
+                f"{path} holds {int(data.NumberOfFrames)} frames in one file, which do not say "
+                "where they lie, or stand beside other files: convert it to one file a frame, as "
+                "dcm4che's emf2sf does, or to NIfTI"
             )
-        _check_decoder(path, data)
         values = pixel_array(data)
         if data.PhotometricInterpretation == "PALETTE COLOR":
             values = _bytes(apply_color_lut(values, data))
         if values.ndim == _COLOURS:
             return np.ascontiguousarray(values.transpose(2, 0, 1)[:3])
-        if data.PhotometricInterpretation == "MONOCHROME1":
-            values = _turned(values, data)
-        if "RescaleSlope" in data or "ModalityLUTSequence" in data:
-            values = apply_modality_lut(values, data).astype(np.float32)
-        return np.ascontiguousarray(values)[None]
+        return np.ascontiguousarray(_rescaled(_white_high(values, data), data))[None]
+
+
+def read_frames(path: Path) -> Num[np.ndarray, "n h w"]:
+    """Read the values of all frames of an enhanced image, in the order of the file.
+
+    They are rescaled as those of `read_pixels`, each frame by what its functional groups say.
+
+    Raises:
+        InputError: there are no pixels, or colours, or no decoder for them.
+    """
+    with private(path, _BROKEN):
+        data = _read(path)
+        if int(data.get("SamplesPerPixel") or 1) > 1 or "COLOR" in data.PhotometricInterpretation:
+            raise InputError(f"{path} has several frames of colours: convert it to pictures")
+        values = _white_high(pixel_array(data), data)
+        scales = (functional_group(data, n, "PixelValueTransformation") for n in range(len(values)))
+        return np.stack([_rescaled(*pair) for pair in zip(values, scales, strict=True)])
+
+
+def _read(path: Path) -> Dataset:
+    data = dcmread(path, force=True)
+    if "PixelData" not in data:
+        raise InputError(f"{path} has no pixels: take it out of the series")
+    _check_decoder(path, data)
+    return data
+
+
+def _rescaled(values: np.ndarray, scale: Dataset) -> np.ndarray:
+    if "RescaleSlope" in scale or "ModalityLUTSequence" in scale:
+        return apply_modality_lut(values, scale).astype(np.float32)
+    return values
 
 
 def _check_decoder(path: Path, data: Dataset) -> None:
@@ -72,7 +98,9 @@ def _plain(data: Dataset) -> UID:
     return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
-def _turned(values: np.ndarray, data: Dataset) -> np.ndarray:
+def _white_high(values: np.ndarray, data: Dataset) -> np.ndarray:
+    if data.PhotometricInterpretation != "MONOCHROME1":
+        return values
     bits = int(data.BitsStored)
     # The sum of the lowest and the highest value that can be stored, with a sign or without.
     total = -1 if int(data.PixelRepresentation) else 2**bits - 1

@@ -46,9 +46,15 @@ _SEXES = frozenset({"M", "F", "O"})  # all that PS3.3 C.7.1.1 defines
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """What a series' masks need: its images' headers, in the order of the slices."""
+    """What a series' masks need: its images' headers, in the order of the slices.
+
+    Attributes:
+        slices: in the order of the case.
+        frames: of slices that all stand in one file, which of its frames each is, from 0.
+    """
 
     slices: tuple[Slice, ...] = field(repr=False)
+    frames: tuple[int, ...] | None = None
     kind: Kind = "dicom"
     suffix: str = "_seg.dcm"
 
@@ -62,8 +68,11 @@ class Series:
         path = self.slices[0].path
         with private(path, "has a header that no DICOM SEG can be made for"):
             thickness = _distance(self.slices)
-            sources = [_filled(one.header, thickness) for one in self.slices]
+            files = self.slices if self.frames is None else self.slices[:1]
+            sources = [_filled(one.header, thickness) for one in files]
             frames = _frames(mask)
+            if self.frames is not None:
+                frames = frames[np.argsort(self.frames)]  # as they stand in the file
             written = Segmentation(
                 source_images=sources,
                 pixel_array=frames,
@@ -98,10 +107,23 @@ class Series:
             if (read.Rows, read.Columns) != self.slices[0].size:
                 raise InputError(f"{path} has other rows and columns than {case.path}")
         with private(path, f"does not lie on the pixels of {case.path}, or its segments overlap"):
-            frames = read.get_pixels_by_source_instance(
-                uids, combine_segments=True, assert_missing_frames_are_empty=True
-            ).astype(np.int64)
+            frames = self._read(read).astype(np.int64)
         return frames[0] if len(uids) == 1 else frames.transpose(2, 1, 0)
+
+    def _read(self, read: Segmentation) -> np.ndarray:
+        """Return the labels (slice, row, column) in the order of the slices."""
+        if self.frames is not None:
+            return read.get_pixels_by_source_frame(
+                self.slices[0].uid,
+                [frame + 1 for frame in self.frames],
+                combine_segments=True,
+                assert_missing_frames_are_empty=True,
+            )
+        return read.get_pixels_by_source_instance(
+            [one.uid for one in self.slices],
+            combine_segments=True,
+            assert_missing_frames_are_empty=True,
+        )
 
 
 def _bytes(written: Dataset) -> bytes:

@@ -8,17 +8,24 @@ import numpy as np
 
 from samdomain.errors import InputError
 from samdomain_med.files.case import Case
-from samdomain_med.files.dicom_header import Slice, is_dicom, read_slice
-from samdomain_med.files.dicom_pixels import read_pixels
+from samdomain_med.files.dicom_header import (
+    Slice,
+    frames_of,
+    is_dicom,
+    is_enhanced,
+    read_slice,
+)
+from samdomain_med.files.dicom_pixels import read_frames, read_pixels
 from samdomain_med.files.dicom_seg import Series
-from samdomain_med.files.dicom_stack import stack
+from samdomain_med.files.dicom_stack import Stack, stack
 
 
 def read_series(path: Path, name: str | None = None, *, series: str | None = None) -> Case:
     """Read a DICOM series: (channel, column, row, slice), or an image: (channel, row, column).
 
     Slices are ordered by their places. Reports, segmentations and other objects that are no images
-    are left out. An image is a series of one slice, as of ultrasound and endoscopy.
+    are left out. An image is a series of one slice, as of ultrasound and endoscopy. The frames of
+    an enhanced image, as of CT and MR in one file, are slices.
 
     Args:
         path: a folder, of which the files directly in it count, or one file.
@@ -31,20 +38,31 @@ def read_series(path: Path, name: str | None = None, *, series: str | None = Non
     slices = _chosen(path, series_in(path), series)
     name = name or (path.name if path.is_dir() else path.stem)
     modality = slices[0].modality
+    if len(slices) == 1 and is_enhanced(slices[0].header):
+        frames = frames_of(slices[0])
+        ordered = stack(frames)
+        places = tuple(frames.index(one) for one in ordered.slices)
+        values = read_frames(slices[0].path)[list(places)]
+        volume = np.ascontiguousarray(values.transpose(2, 1, 0))[None]
+        return _case(name, path, volume, ordered, Series(ordered.slices, places))
     if len(slices) == 1:
         pixels = read_pixels(slices[0].path)
         spacing = slices[0].spacing
         apart = None if spacing is None else tuple(float(side) for side in spacing)
         return Case(name, path, pixels, Series(tuple(slices)), spacing=apart, modality=modality)
     ordered = stack(slices)
+    return _case(name, path, _volume(ordered.slices), ordered, Series(ordered.slices))
+
+
+def _case(name: str, path: Path, volume: np.ndarray, ordered: Stack, origin: Series) -> Case:
     return Case(
         name=name,
         path=path,
-        pixels=_volume(ordered.slices),
-        origin=Series(ordered.slices),
+        pixels=volume,
+        origin=origin,
         affine=ordered.affine,
         spacing=ordered.spacing,
-        modality=modality,
+        modality=ordered.slices[0].modality,
     )
 
 
