@@ -16,13 +16,17 @@ from samdomain.recipes.few_shots import few_shots
 from samdomain.recipes.legend import THING, Legend
 from samdomain.recipes.mask_loss import MaskLoss
 from samdomain.recipes.reading import RECIPES, known_recipes, preset, read_recipe
-from samdomain.recipes.recipe import Answer, Outputs, PromptFree, Recipe, Stage, total
+from samdomain.recipes.recipe import Answer, Guided, Outputs, PromptFree, Recipe, Stage, total
 from samdomain.recipes.refinement import Refinement
 from samdomain.recipes.sam import Promptable
 from samdomain.recipes.sam_sp import SamSP
 from samdomain.recipes.samed import SAMed
 from samdomain.recipes.samlp import SamLP
+from samdomain.recipes.self_training import SelfTraining
+from samdomain.recipes.strong_view import StrongView
 from samdomain.recipes.tuning import Tuning
+from samdomain.recipes.weak_prompts import WeakPrompts
+from samdomain.recipes.wesam import WeSAM
 
 __all__ = [
     "RECIPES",
@@ -31,6 +35,7 @@ __all__ = [
     "Batch",
     "Calibration",
     "ClassCost",
+    "Guided",
     "Legend",
     "MaskLoss",
     "Outputs",
@@ -41,8 +46,12 @@ __all__ = [
     "SAMed",
     "SamLP",
     "SamSP",
+    "SelfTraining",
     "Stage",
+    "StrongView",
     "Tuning",
+    "WeSAM",
+    "WeakPrompts",
     "few_shots",
     "known_recipes",
     "preset",
