@@ -160,9 +160,13 @@ class Guided(Recipe, Protocol):
 
     Attributes:
         alarm: name of the figure in `measure` whose fall tells that training collapses.
+        collapse: mean of that figure below which training shall end; never, where it is None.
     """
 
     alarm: ClassVar[str]
+
+    @property
+    def collapse(self) -> float | None: ...  # noqa: D102 - above
 
     def after_step(self, sam: Sam) -> None:
         """Do what follows a step of the optimiser, in what stands beside the model."""

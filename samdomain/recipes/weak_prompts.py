@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from samdomain.errors import InputError
 from samdomain.prompting import (
     boxes_around,
     clicks_on,
@@ -56,6 +57,9 @@ class WeakPrompts(Values):
         outside: clicks beside each object.
         tolerance: how far a coarse outline may be off, as a share of its length.
 
+    Raises:
+        InputError: there is no such kind.
+
     Source: Zhang et al. (arXiv 2312.03502), section 3.
     """
 
@@ -66,6 +70,13 @@ class WeakPrompts(Values):
     inside: int = 5
     outside: int = 5
     tolerance: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Refuse a kind of prompt that there is not."""
+        if self.kind not in _MAKERS:
+            raise InputError(f"prompts of kind {self.kind!r}: allowed are {', '.join(_MAKERS)}")
+        if self.polygon_as not in {"mask", "box"}:
+            raise InputError(f"polygon_as is {self.polygon_as!r}: allowed are mask and box")
 
     def __call__(self, batch: Batch, spec: SamSpec, generator: torch.Generator) -> Asked:
         """Return prompts for objects of each image, and their masks where they are known.

@@ -86,6 +86,7 @@ class WeSAM(Values):
         through_teacher: let gradients flow through the teacher; needs a momentum of 0.
         supervised: learn the true masks in the place of the teacher's: what adaptation without
             labels can be compared with.
+        collapse: training ends where `anchor_agrees` falls below it; never, where it is None.
         rate: learning rate.
         share: part of the training's steps; there is no other stage.
 
@@ -109,6 +110,7 @@ class WeSAM(Values):
     momentum: float = 0.99
     through_teacher: bool = False
     supervised: bool = False
+    collapse: float | None = 0.5
     rate: float = 2e-4
     share: float = 1.0
 
@@ -176,7 +178,7 @@ class WeSAM(Values):
         target = self._target(outputs, asked, looks)
         views = 2**31 if self.strong_views is None else self.strong_views
         view = int(torch.randint(views, ()))
-        outputs["student"] = looks.student(self._strongly(sam, batch, view), target)
+        outputs["student"] = looks.student(self._strongly(looks.shared, batch, view), target)
         return outputs
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002 - contract
@@ -252,7 +254,9 @@ class WeSAM(Values):
         return looks.truth(asked.masks)
 
     def _strongly(self, sam: SamLike, batch: Batch, view: int) -> Embedding:
-        """Encode the strong view of each image."""
+        """Encode the strong view of each image; where nothing is changed, the image itself."""
+        if not self.strong.chance:
+            return batch.encoded(sam)
         chance = [torch.Generator().manual_seed(view) for _ in batch.images]
         whole = sam.spec.scaling == "minmax"
         images = [
@@ -269,7 +273,7 @@ class _Looks:
     """Let anchor, teacher and student look at a batch, all at the same prompts."""
 
     def __init__(self, sam: SamLike, batch: Batch, prompts: Prompts) -> None:
-        self._shared = SharedPrefix(sam)
+        self.shared = SharedPrefix(sam)
         self._model = _model(sam)
         self._guides = _guides(sam)
         self._batch = batch
@@ -295,14 +299,14 @@ class _Looks:
 
     def truth(self, masks: Sequence[Tensor]) -> Tensor:
         """Return the share of each mask in the cells of the decoder's logits."""
-        spec = self._shared.spec
+        spec = self.shared.spec
         images = self._prompts.image_indices()
         frame = frame_of(self._batch, spec)
         shares = low_res_masks(masks, frame, spec.mask_size, images=images)
-        return shares.to(self._shared.prompt_encoder.get_dense_pe())
+        return shares.to(self.shared.prompt_encoder.get_dense_pe())
 
     def _weak(self) -> Seen:
-        embedding = self._batch.encoded(self._shared)
+        embedding = self._batch.encoded(self.shared)
         prediction = self._decoded(embedding)
         logits = prediction.low_res[:, 0].detach()
         target = (logits > 0).to(logits)
@@ -310,7 +314,7 @@ class _Looks:
 
     def _decoded(self, embedding: Embedding) -> Prediction:
         several = is_one_click(self._prompts)
-        prediction = decode(self._shared, embedding, self._prompts, multimask=several)
+        prediction = decode(self.shared, embedding, self._prompts, multimask=several)
         if not several:
             return prediction
         if self._alternative is None:

@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from samdomain.errors import InputError
 from samdomain.training.adaptation import Adaptation
+from samdomain.training.collapse import alarms
 from samdomain.training.config_names import with_config_paths
 from samdomain.training.data import Samples
 
@@ -149,7 +150,8 @@ class Command(LightningCLI):
         if given.get("logger") is None:
             given["logger"] = board(folder, place)
         monitor = f"val/{built.module.recipe.monitor}"
-        callbacks = [*extra, *self._stopping(monitor), _checkpoint(folder, place, monitor)]
+        stopping = [*self._stopping(monitor), *alarms(built.module.recipe)]
+        callbacks = [*extra, *stopping, _checkpoint(folder, place, monitor)]
         trainer = self._instantiate_trainer(given, callbacks)
         self._refuse_spawning(trainer, len(stages))
         return trainer
