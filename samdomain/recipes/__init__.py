@@ -20,6 +20,7 @@ from samdomain.recipes.recipe import Answer, Guided, Outputs, PromptFree, Recipe
 from samdomain.recipes.refinement import Refinement
 from samdomain.recipes.sam import Promptable
 from samdomain.recipes.sam_sp import SamSP
+from samdomain.recipes.sam_clip import SamCLIP
 from samdomain.recipes.samed import SAMed
 from samdomain.recipes.samlp import SamLP
 from samdomain.recipes.self_training import SelfTraining
@@ -44,6 +45,7 @@ __all__ = [
     "Recipe",
     "Refinement",
     "SAMed",
+    "SamCLIP",
     "SamLP",
     "SamSP",
     "SelfTraining",

@@ -80,7 +80,7 @@ class SelfTraining(Values):
         logits, number = student.prediction.low_res[:, 0], len(student.prediction)
         alpha = number if self.by_number else self.alpha
         focal = focal_loss(logits, student.target, alpha=None)
-        smooth = max(1, number) if self.by_number else 1.0
+        smooth = float(max(1, number)) if self.by_number else 1.0
         estimate = student.prediction.iou[:, 0]
         return {
             "focal": self.focal * alpha * focal,

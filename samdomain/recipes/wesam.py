@@ -208,7 +208,8 @@ class WeSAM(Values):
 
         Prompts are of the kind that training has. In images with many objects, those are measured
         that a fixed seed chooses. What needs an anchor is left out where the model has none, as one
-        that comes from an adapter's file.
+        that comes from an adapter's file. Where the truth is learned, it decides: `agreement` is
+        `iou` then.
         """
         # The model wears other values in between, which a view for standing models cannot see.
         sam = sam.sam if isinstance(sam, LatestSam) else sam
@@ -226,6 +227,8 @@ class WeSAM(Values):
                 figures["pseudo_iou"] = score_masks(iou_score, taught, asked.masks)
         if asked.masks is not None:
             figures["iou"] = score_masks(iou_score, weak, asked.masks)
+            if self.supervised:
+                figures["agreement"] = figures["iou"]
         return figures
 
     def _asked(self, sam: SamLike, batch: Batch) -> Asked:
