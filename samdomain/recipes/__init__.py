@@ -19,8 +19,8 @@ from samdomain.recipes.reading import RECIPES, known_recipes, preset, read_recip
 from samdomain.recipes.recipe import Answer, Guided, Outputs, PromptFree, Recipe, Stage, total
 from samdomain.recipes.refinement import Refinement
 from samdomain.recipes.sam import Promptable
-from samdomain.recipes.sam_sp import SamSP
 from samdomain.recipes.sam_clip import SamCLIP
+from samdomain.recipes.sam_sp import SamSP
 from samdomain.recipes.samed import SAMed
 from samdomain.recipes.samlp import SamLP
 from samdomain.recipes.self_training import SelfTraining
