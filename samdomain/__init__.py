@@ -15,9 +15,9 @@ adaptation keeps to) with `lora`, `adapters`, `prompt_tokens`, `spectral`, `band
 `anchor` (what a model was, and its teacher), `automatic` (everything in an image), `features` (a
 second model's), `recipes` (one file a paper: what trains, what it learns, how it answers),
 `adapter_file`, `segmenter` (images in, classes of their pixels out), `training` (Lightning around a
-recipe); `modules`, `parts`, `views`, `json_values`, `whole_file` (what is read and written), `door` (where
-plugins come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for remote
-sensing, `samdomain_med` for medical images.
+recipe); `modules`, `parts`, `views`, `json_values`, `whole_file` (what is read and written), `door`
+(where plugins come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for
+remote sensing, `samdomain_med` for medical images.
 """
 
 from importlib import import_module

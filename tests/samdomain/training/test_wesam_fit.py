@@ -48,7 +48,8 @@ def test_resumed_equals_undisturbed(config: Config, tmp_path: Path) -> None:
     assert fit(path, half, "--resume") == 0
     assert (half / "log.csv").read_text() == (whole / "log.csv").read_text()
     assert teacher(whole)
-    assert all(torch.equal(one, teacher(half)[key]) for key, one in teacher(whole).items())
+    away = {k: float((one - teacher(half)[k]).abs().max()) for k, one in teacher(whole).items()}
+    assert not any(away.values()), away
 
 
 def test_curves_tell_what_matters(config: Config, tmp_path: Path) -> None:
@@ -63,14 +64,14 @@ def test_curves_tell_what_matters(config: Config, tmp_path: Path) -> None:
     assert main(test) == 0
 
 
-def test_a_collapse_ends_training(config: Config, tmp_path: Path, caplog: Any) -> None:
+def test_a_collapse_ends_training(config: Config, tmp_path: Path, capsys: Any) -> None:
     """Where nothing agrees with the anchor any more, training ends and the best is kept."""
     recipe = {"name": "wesam", "options": {"strong_views": 2, "collapse": 1.1}}
     path = config(model={**MODEL, "recipe": recipe})
     assert fit(path, tmp_path / "run") == 0
     assert len(read_csv(tmp_path / "run/log.csv")) == 1
     assert (tmp_path / "run/adapter/adapter_model.safetensors").exists()
-    assert "the best epoch so far is kept" in caplog.text
+    assert "the best epoch so far is kept" in capsys.readouterr().err
 
 
 def test_a_persons_clicks_are_enough(config: Config, squares: Path, tmp_path: Path) -> None:
