@@ -100,7 +100,10 @@ class FeatureHead(Injection):
 
     def replacements(self, sam: Sam) -> Mapping[str, nn.Module]:
         """Make the mask decoder with the head beside it."""
-        decoder = match(sam, ["mask_decoder"], MaskDecoder)["mask_decoder"]
+        try:
+            decoder = match(sam, ["mask_decoder"], MaskDecoder)["mask_decoder"]
+        except InputError as error:
+            raise InjectionError(str(error)) from error
         if isinstance(decoder, InjectedModule):
             return {"mask_decoder": decoder}  # taken: `inject` refuses it by name
         new = grown(decoder, FeatureDecoder)

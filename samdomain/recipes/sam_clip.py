@@ -1,6 +1,6 @@
 """SAM-CLIP: one encoder that learns a second model's features and rehearses SAM's own masks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -96,6 +96,11 @@ class SamCLIP(Values):
             raise InputError(
                 f"the tuning of stage 2 has to name the head, {self.head}, among its injections"
             )
+
+    @classmethod
+    def presets(cls) -> Mapping[str, "SamCLIP"]:
+        """Return none: a teacher stands in no preset."""
+        return {}
 
     @property
     def legend(self) -> None:
