@@ -1,7 +1,7 @@
 """WeSAM: a SAM that adapts to a field by weak prompts alone, held by what it was before."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,29 +9,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from samdomain.anchor import Guides, guide, guides_of
+from samdomain.anchor import guide, guides_of
 from samdomain.automatic import AutomaticMasks
-from samdomain.cache import LatestSam, SharedPrefix
+from samdomain.cache import LatestSam
 from samdomain.errors import InputError
 from samdomain.injection import Injected
 from samdomain.lora import LoRA
-from samdomain.losses import instance_features, mask_iou
+from samdomain.losses import mask_iou
 from samdomain.metrics import iou_score
-from samdomain.prompting import best_masks, low_res_masks
-from samdomain.recipes.answering import answer_prompts, ask, is_one_click, score_masks
+from samdomain.prompting import best_masks
+from samdomain.recipes.answering import answer_prompts, ask, score_masks
 from samdomain.recipes.batch import Batch
+from samdomain.recipes.looks import Looks, model_guides, whole_model
 from samdomain.recipes.recipe import Outputs
 from samdomain.recipes.self_training import Seen, SelfTraining
 from samdomain.recipes.strong_view import StrongView
 from samdomain.recipes.tuning import LAST_BLOCK, Tuning
 from samdomain.recipes.values import Values
-from samdomain.recipes.weak_prompts import Asked, WeakPrompts, frame_of
-from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, decode, encode
+from samdomain.recipes.weak_prompts import Asked, WeakPrompts
+from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, encode
 from samdomain.sam.encoding import Images, scaled
-from samdomain.sam.model import model_of
 
 _WHITE = 255.0  # of weights that take values as they are
-_MASK = 0.5
 _LATE = Tuning((LAST_BLOCK,))
 _ASKING = WeakPrompts()
 _STRONG = StrongView()
@@ -164,12 +163,12 @@ class WeSAM(Values):
 
     def after_step(self, sam: Sam) -> None:
         """Let the teacher follow; call it after each step of the optimiser."""
-        _guides(sam).follow(sam)
+        model_guides(sam).follow(sam)
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
         """Let anchor, teacher and student answer the same prompts, one after the other."""
         asked = self._asked(sam, batch)
-        looks = _Looks(sam, batch, asked.prompts)
+        looks = Looks(sam, batch, asked.prompts)
         outputs: dict[str, Seen] = {}
         if self.learning.anchor or self.learning.contrast:
             outputs["anchor"] = looks.anchor()
@@ -214,12 +213,11 @@ class WeSAM(Values):
         # The model wears other values in between, which a view for standing models cannot see.
         sam = sam.sam if isinstance(sam, LatestSam) else sam
         asked = self.asking(batch, sam.spec, torch.Generator().manual_seed(0))
-        embedding = batch.encoded(sam)
-        weak = ask(sam, embedding, asked.prompts)
+        weak = ask(sam, batch.encoded(sam), asked.prompts)
         strong = ask(sam, self._strongly(sam, batch, 0), asked.prompts)
         figures = {"views_agree": _overlap(strong, weak)}
         if (guides := guides_of(sam)) is not None:
-            looks = _Looks(sam, batch, asked.prompts)
+            looks = Looks(sam, batch, asked.prompts)
             figures["anchor_agrees"] = _overlap(weak, looks.anchor().prediction)
             figures["agreement"] = _harmonic(*figures.values())
             taught = looks.teacher().prediction if guides.teacher else weak
@@ -240,16 +238,16 @@ class WeSAM(Values):
 
     def _found(self, sam: SamLike, batch: Batch, place: int) -> Float[Tensor, "n 4"]:
         """Return boxes around what the anchor finds in an image; it finds the same each time."""
-        guides, image = _guides(sam), batch.images[place]
+        guides, image = model_guides(sam), batch.images[place]
         key = hashlib.blake2b(image.cpu().contiguous().numpy().tobytes()).digest()
         if key not in guides.notes:
             finder = AutomaticMasks(per_side=16, most=self.asking.most)
-            with guides.as_anchor(_model(sam)):
+            with guides.as_anchor(whole_model(sam)):
                 found = finder.within(sam, encode(sam, image, batch.value_range))
             guides.notes[key] = found.boxes
         return guides.notes[key]
 
-    def _target(self, outputs: Mapping[str, Seen], asked: Asked, looks: "_Looks") -> Tensor:
+    def _target(self, outputs: Mapping[str, Seen], asked: Asked, looks: Looks) -> Tensor:
         if not self.supervised:
             return (outputs["teacher"].prediction.low_res[:, 0].detach() > 0).float()
         if asked.masks is None:
@@ -270,80 +268,6 @@ class WeSAM(Values):
         if whole:
             return encode(sam, changed, (0.0, 1.0))
         return encode(sam, [one * _WHITE for one in changed])
-
-
-class _Looks:
-    """Let anchor, teacher and student look at a batch, all at the same prompts."""
-
-    def __init__(self, sam: SamLike, batch: Batch, prompts: Prompts) -> None:
-        self.shared = SharedPrefix(sam)
-        self._model = _model(sam)
-        self._guides = _guides(sam)
-        self._batch = batch
-        self._prompts = prompts
-        # One click has three alternatives: all learn the one that is looked at first.
-        self._alternative: Tensor | None = None
-
-    def anchor(self) -> Seen:
-        with self._guides.as_anchor(self._model):
-            return self._weak()
-
-    def teacher(self) -> Seen:
-        with self._guides.as_teacher(self._model):
-            return self._weak()
-
-    def taught(self) -> Seen:
-        """Look as a teacher of the student's weights, with gradients."""
-        return self._weak()
-
-    def student(self, embedding: Embedding, target: Tensor) -> Seen:
-        prediction = self._decoded(embedding)
-        return Seen(prediction, target, _features(embedding, prediction, target - _MASK))
-
-    def truth(self, masks: Sequence[Tensor]) -> Tensor:
-        """Return the share of each mask in the cells of the decoder's logits."""
-        spec = self.shared.spec
-        images = self._prompts.image_indices()
-        frame = frame_of(self._batch, spec)
-        shares = low_res_masks(masks, frame, spec.mask_size, images=images)
-        return shares.to(self.shared.prompt_encoder.get_dense_pe())
-
-    def _weak(self) -> Seen:
-        embedding = self._batch.encoded(self.shared)
-        prediction = self._decoded(embedding)
-        logits = prediction.low_res[:, 0].detach()
-        target = (logits > 0).to(logits)
-        return Seen(prediction, target, _features(embedding, prediction, logits))
-
-    def _decoded(self, embedding: Embedding) -> Prediction:
-        several = is_one_click(self._prompts)
-        prediction = decode(self.shared, embedding, self._prompts, multimask=several)
-        if not several:
-            return prediction
-        if self._alternative is None:
-            self._alternative = prediction.iou.detach().argmax(dim=1)
-        rows = torch.arange(len(prediction), device=prediction.iou.device)
-        low_res = prediction.low_res[rows, self._alternative][:, None]
-        iou = prediction.iou[rows, self._alternative][:, None]
-        return Prediction(low_res, iou, prediction.images, prediction.frame)
-
-
-def _features(embedding: Embedding, prediction: Prediction, masks: Tensor) -> Tensor:
-    return instance_features(embedding.main, masks, prediction.images)
-
-
-def _guides(sam: SamLike) -> Guides:
-    guides = guides_of(sam)
-    if guides is None:
-        raise InputError("the model has no anchor yet: call the recipe's adapt(sam) first")
-    return guides
-
-
-def _model(sam: SamLike) -> Sam:
-    model = model_of(sam)
-    if not isinstance(model, Sam):
-        raise InputError(f"a {type(model).__name__} has no anchor: give a Sam, or a view of one")
-    return model
 
 
 def _overlap(one: Prediction, other: Prediction) -> Float[Tensor, " n"]:
