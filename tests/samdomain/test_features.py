@@ -4,6 +4,7 @@ import torch
 from samdomain import encode, merge
 from samdomain.errors import InjectionError, InputError, MergeError
 from samdomain.features import FeatureHead, image_features, zero_shot_semantic
+from samdomain.sam import Sam
 from samdomain.testing import check_injection, tiny_sam
 
 HEAD = FeatureHead(dimensions=6, layers=1, heads=2)
@@ -11,7 +12,12 @@ HEAD = FeatureHead(dimensions=6, layers=1, heads=2)
 
 def test_a_head_keeps_to_the_contract_of_injections() -> None:
     """Masks stay as they are, keys too, and a plain checkpoint still loads."""
-    check_injection(tiny_sam(), HEAD)
+
+    def ask(sam: Sam) -> torch.Tensor:
+        image = torch.rand((3, 64, 64), generator=torch.Generator().manual_seed(0)) * 255
+        return image_features(sam, encode(sam, image)).patches
+
+    check_injection(tiny_sam(), HEAD, ask=ask)
 
 
 def test_features_have_an_image_and_its_patches() -> None:
