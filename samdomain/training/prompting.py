@@ -53,7 +53,11 @@ def joined_prompts(prompts: Sequence[Prompts | None]) -> Prompts | None:
         )
     given = [pair for pair in given if len(pair[1])] or given[:1]
     first = given[0][1]
-    boxes = None if first.boxes is None else torch.cat([_there(one.boxes) for _, one in given])
+    boxes = (
+        None
+        if first.boxes is None
+        else torch.cat([one.boxes for _, one in given if one.boxes is not None])
+    )
     clicks = first.points is not None
     return Prompts(
         boxes=boxes,
