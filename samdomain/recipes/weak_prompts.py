@@ -65,7 +65,7 @@ class WeakPrompts(Values):
 
     kind: Kind = "box"
     polygon_as: Literal["mask", "box"] = "mask"
-    most: int = 16
+    most: int = 4
     jitter: float = 0.0
     inside: int = 5
     outside: int = 5

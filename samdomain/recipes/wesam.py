@@ -72,7 +72,10 @@ class WeSAM(Values):
     - "recommended", the defaults: only what runs from the encoder's last block on has updates, so
       that the rest is shared by all three and computed once; teacher and anchor keep no
       activations; negatives come from the whole batch; eight fixed strong views, which features on
-      disk serve.
+      disk serve. Of each image four objects are asked for at a time, since decoding them, with 64
+      cells a side in LiteMedSAM's embedding, is what a step on a CPU costs. The teacher follows
+      fast, within a hundred steps, as such trainings have no more; its momentum and the rate are
+      not tuned yet.
 
     Attributes:
         tuning: what trains.
@@ -106,11 +109,11 @@ class WeSAM(Values):
     strong: StrongView = _STRONG
     strong_views: int | None = 8
     learning: SelfTraining = _LEARNING
-    momentum: float = 0.99
+    momentum: float = 0.95
     through_teacher: bool = False
     supervised: bool = False
     collapse: float | None = 0.5
-    rate: float = 2e-4
+    rate: float = 5e-4
     share: float = 1.0
 
     def __post_init__(self) -> None:

@@ -68,6 +68,34 @@ def test_the_weak_view_is_encoded_once(sam: Sam, batch: Batch) -> None:
     assert runs.call_count == 2
 
 
+def held_for_backward(recipe: WeSAM, batch: Batch) -> int:
+    """Bytes that a step keeps for its gradients, its own tensors and the parameters apart."""
+    sam = load_sam("tiny")
+    recipe.adapt(sam)
+    own = {one.untyped_storage().data_ptr() for one in sam.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(one: torch.Tensor) -> torch.Tensor:
+        storage = one.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return one
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one):
+        terms = recipe.loss(recipe.forward(sam, batch), batch)
+    assert total(terms).requires_grad
+    return sum(kept.values())
+
+
+def test_anchor_and_teacher_keep_next_to_nothing(batch: Batch) -> None:
+    """For its gradients a step keeps at most 1.3 times what supervised training keeps."""
+    everything = preset("wesam")
+    supervised = replace(
+        everything, supervised=True, learning=SelfTraining(anchor=0.0, contrast=0.0)
+    )
+    assert held_for_backward(everything, batch) < 1.3 * held_for_backward(supervised, batch)
+
+
 def test_what_is_not_weighed_is_not_computed(sam: Sam, batch: Batch) -> None:
     """Self-training alone has no anchor, supervised training no teacher."""
     alone = replace(preset("wesam"), learning=SelfTraining(anchor=0.0, contrast=0.0))
