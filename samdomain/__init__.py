@@ -12,11 +12,12 @@ Rooms: `sam` (what a SAM is), `backbones`, `weights`, `acceleration`; `injection
 adaptation keeps to) with `lora`, `adapters`, `prompt_tokens`, `spectral`, `bands` and `classes`
 (heads that name every pixel); `latent`, `policies` (what trains), `losses`, `metrics`, `prompting`
 (prompts from masks, and a SAM that prompts itself), `cache` (features of the frozen part),
-`recipes` (one file a paper: what trains, what it learns, how it answers), `adapter_file`,
-`segmenter` (images in, classes of their pixels out), `training` (Lightning around a recipe);
-`modules`, `parts`, `views`, `json_values`, `whole_file` (what is read and written), `door` (where
-plugins come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for remote
-sensing, `samdomain_med` for medical images.
+`anchor` (what a model was, and its teacher), `automatic` (everything in an image), `features` (a
+second model's), `recipes` (one file a paper: what trains, what it learns, how it answers),
+`adapter_file`, `segmenter` (images in, classes of their pixels out), `training` (Lightning around a
+recipe); `modules`, `parts`, `views`, `json_values`, `whole_file` (what is read and written), `door`
+(where plugins come in), `testing` (contracts), `cli`. Fields live in plugins: `samdomain_geo` for
+remote sensing, `samdomain_med` for medical images.
 """
 
 from importlib import import_module
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from samdomain.acceleration import accelerate
     from samdomain.adapter_file import load_adapter, save_adapter
     from samdomain.adapters import add_adapter
+    from samdomain.automatic import AutomaticMasks
     from samdomain.bands import add_bands
     from samdomain.door import Domain, domain, domains
     from samdomain.errors import SamDomainError
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AutomaticMasks",
     "Domain",
     "Embedding",
     "Prediction",
@@ -73,6 +76,7 @@ __all__ = [
 
 # Names resolve on first use, so that `import samdomain` costs next to nothing.
 _ROOMS = {
+    "AutomaticMasks": "automatic",
     "Domain": "door",
     "Embedding": "sam",
     "Prediction": "sam",

@@ -21,6 +21,7 @@ INJECTIONS: Mapping[str, str] = {
     "spectral": "samdomain.spectral:Spectral",
     "bands": "samdomain.bands:Bands",
     "class_tokens": "samdomain.classes:ClassTokens",
+    "feature_head": "samdomain.features:FeatureHead",
     "pyramid_classes": "samdomain.classes:PyramidClasses",
     "change_head": "samdomain.change:ChangeHead",
 }

@@ -7,6 +7,7 @@ import samdomain
 pytestmark = pytest.mark.contract
 
 SURFACE = {
+    "AutomaticMasks",
     "Domain",
     "Embedding",
     "Prediction",

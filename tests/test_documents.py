@@ -87,6 +87,7 @@ SHORT = {
     "07_torchgeo_yaml": "1",
     "10_what_changed": "1",
     "08_polyp_bundle": "1",
+    "12_adapt_without_labels": "1",
 }
 
 

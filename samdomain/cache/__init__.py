@@ -2,6 +2,7 @@
 
 from samdomain.cache.encoder import CachedSam, cache_features
 from samdomain.cache.latest import LatestSam
+from samdomain.cache.prefix import SharedPrefix
 from samdomain.cache.store import FeatureStore
 
-__all__ = ["CachedSam", "FeatureStore", "LatestSam", "cache_features"]
+__all__ = ["CachedSam", "FeatureStore", "LatestSam", "SharedPrefix", "cache_features"]

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from samdomain.cache.store import DEFAULT_LIMIT, FeatureStore, rounded
 from samdomain.errors import InputError
 from samdomain.injection import Injection, injections
-from samdomain.sam import Sam, SamLike
+from samdomain.sam import Sam
+from samdomain.sam.model import SamView
 from samdomain.sam.pyramid import level_strides
 from samdomain.sam.stepwise import Features, Step, StepwiseEncoder
 
@@ -25,7 +26,7 @@ Prepare = Callable[[Sequence[Step], Tensor], Run]
 """Makes steps ready to run, given one image (1, C, S, S) as an example."""
 
 
-class CachedSam(SamLike):
+class CachedSam(SamView):
     """A view of a SAM whose image encoder keeps on disk what its frozen part computed.
 
     `encode`, `decode` and every recipe take it in the place of the model. It holds no

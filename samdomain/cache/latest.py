@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from samdomain.sam import SamLike
-from samdomain.sam.model import ImageEncoder
+from samdomain.sam.model import ImageEncoder, SamView
 
 
-class LatestSam(SamLike):
+class LatestSam(SamView):
     """A view of a SAM that does not encode the same images twice in a row.
 
     It is for a model that stands still: weights that change meanwhile are not seen.
@@ -20,6 +20,7 @@ class LatestSam(SamLike):
     """
 
     def __init__(self, sam: SamLike) -> None:
+        self.sam = sam
         self.spec = sam.spec
         self.image_encoder = _Latest(sam.image_encoder)
         self.prompt_encoder = sam.prompt_encoder

@@ -16,13 +16,27 @@ from samdomain.recipes.few_shots import few_shots
 from samdomain.recipes.legend import CHANGE, THING, Legend
 from samdomain.recipes.mask_loss import MaskLoss
 from samdomain.recipes.reading import RECIPES, known_recipes, preset, read_recipe
-from samdomain.recipes.recipe import Answer, Outputs, Pooling, PromptFree, Recipe, Stage, total
+from samdomain.recipes.recipe import (
+    Answer,
+    Guided,
+    Outputs,
+    Pooling,
+    PromptFree,
+    Recipe,
+    Stage,
+    total,
+)
 from samdomain.recipes.refinement import Refinement
 from samdomain.recipes.sam import Promptable
+from samdomain.recipes.sam_clip import SamCLIP
 from samdomain.recipes.sam_sp import SamSP
 from samdomain.recipes.samed import SAMed
 from samdomain.recipes.samlp import SamLP
+from samdomain.recipes.self_training import SelfTraining
+from samdomain.recipes.strong_view import StrongView
 from samdomain.recipes.tuning import Tuning
+from samdomain.recipes.weak_prompts import WeakPrompts
+from samdomain.recipes.wesam import WeSAM
 
 __all__ = [
     "CHANGE",
@@ -32,6 +46,7 @@ __all__ = [
     "Batch",
     "Calibration",
     "ClassCost",
+    "Guided",
     "Legend",
     "MaskLoss",
     "Outputs",
@@ -41,10 +56,15 @@ __all__ = [
     "Recipe",
     "Refinement",
     "SAMed",
+    "SamCLIP",
     "SamLP",
     "SamSP",
+    "SelfTraining",
     "Stage",
+    "StrongView",
     "Tuning",
+    "WeSAM",
+    "WeakPrompts",
     "few_shots",
     "known_recipes",
     "preset",

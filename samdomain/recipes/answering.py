@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from samdomain.errors import PromptError
 from samdomain.prompting import best_alternatives, original_masks, rough_boxes_around
 from samdomain.recipes.batch import Batch
 from samdomain.recipes.objects import Chosen
@@ -23,6 +24,27 @@ def ask(sam: SamLike, embedding: Embedding, prompts: Prompts) -> Prediction:
     returned, by the decoder's estimate.
     """
     return best_alternatives(decode(sam, embedding, prompts, multimask=is_one_click(prompts)))
+
+
+def answer_prompts(
+    recipe: str, sam: SamLike, embedding: Embedding, prompts: Prompts | None
+) -> Prediction:
+    """Return one mask a prompt, for a recipe that needs prompts.
+
+    Args:
+        recipe: name of the recipe.
+        sam: model to ask.
+        embedding: encoded images.
+        prompts: what to look for.
+
+    Raises:
+        PromptError: no prompts were given.
+    """
+    if prompts is None:
+        raise PromptError(
+            f"a model of the recipe {recipe!r} answers prompts: give clicks, boxes or masks"
+        )
+    return ask(sam, embedding, prompts)
 
 
 def ask_true_boxes(

@@ -10,9 +10,10 @@ from samdomain.recipes.sam import Promptable
 from samdomain.recipes.sam_sp import SamSP
 from samdomain.recipes.samed import SAMed
 from samdomain.recipes.samlp import SamLP
+from samdomain.recipes.wesam import WeSAM
 
-RECIPES: Mapping[str, type[Promptable | SamLP | SamSP | SAMed]] = {
-    one.name: one for one in (Promptable, SamLP, SamSP, SAMed)
+RECIPES: Mapping[str, type[Promptable | SamLP | SamSP | SAMed | WeSAM]] = {
+    one.name: one for one in (Promptable, SamLP, SamSP, SAMed, WeSAM)
 }
 """Recipes of the core by name; see `known_recipes` for those of the domains too."""
 

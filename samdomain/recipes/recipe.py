@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from samdomain.injection import Injected
@@ -26,9 +26,7 @@ from samdomain.prompting import low_res_masks
 from samdomain.recipes.batch import Batch
 from samdomain.recipes.legend import Legend
 from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike
-
-Images = Num[Tensor, "*b c h w"] | Sequence[Num[Tensor, "c _ _"]]
-"""One image (C, H, W), a batch (B, C, H, W), or images of different sizes; see `encode`."""
+from samdomain.sam.encoding import Images
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +147,29 @@ class Recipe(Stage, Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """Return the values that the recipe is built with, as JSON can hold them."""
+        ...
+
+
+@runtime_checkable
+class Guided(Recipe, Protocol):
+    """A recipe that is held by what stands beside the model: a frozen source, a moving teacher.
+
+    `adapt` puts them there. Who trains it calls `after_step` behind each step of the optimiser,
+    and keeps `samdomain.anchor.guides_of(sam).state_dict()` with the weights, so that going on
+    equals not having stopped.
+
+    Attributes:
+        alarm: name of the figure in `measure` whose fall tells that training collapses.
+        collapse: mean of that figure below which training shall end; never, where it is None.
+    """
+
+    alarm: ClassVar[str]
+
+    @property
+    def collapse(self) -> float | None: ...  # noqa: D102 - above
+
+    def after_step(self, sam: Sam) -> None:
+        """Do what follows a step of the optimiser, in what stands beside the model."""
         ...
 
 

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from samdomain.errors import PromptError
 from samdomain.injection import Injected
 from samdomain.lora import LoRA
 from samdomain.losses import ambiguity_loss, dice_loss, focal_loss, iou_loss
@@ -21,7 +20,7 @@ from samdomain.prompting import (
     corrective_clicks,
     original_masks,
 )
-from samdomain.recipes.answering import ask, score_masks
+from samdomain.recipes.answering import answer_prompts, ask, score_masks
 from samdomain.recipes.batch import Batch
 from samdomain.recipes.objects import Chosen, choose_objects
 from samdomain.recipes.recipe import Answer, Images, Outputs, answer_to
@@ -164,11 +163,7 @@ class Promptable(Values):
         Raises:
             PromptError: no prompts were given.
         """
-        if prompts is None:
-            raise PromptError(
-                f"a model of the recipe {self.name!r} answers prompts: give clicks, boxes or masks"
-            )
-        return ask(sam, embedding, prompts)
+        return answer_prompts(self.name, sam, embedding, prompts)
 
     @torch.no_grad()
     def predict(self, sam: SamLike, images: Images, prompts: Prompts | None = None) -> Prediction:

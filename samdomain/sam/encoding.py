@@ -15,10 +15,13 @@ from samdomain.sam.spec import SamSpec
 # Keeps a constant image finite under min-max scaling; far below one step of 16-bit data.
 _SMALLEST_RANGE = 1e-8
 
+Images = Num[Tensor, "*b c h w"] | Sequence[Num[Tensor, "c _ _"]]
+"""One image (C, H, W), a batch (B, C, H, W), or images of different sizes; see `encode`."""
+
 
 def encode(
     sam: SamLike,
-    pixels: Num[Tensor, "*b c h w"] | Sequence[Num[Tensor, "c _ _"]],
+    pixels: Images,
     value_range: tuple[float, float] | None = None,
 ) -> Embedding:
     """Encode a batch of images once, for any number of decodings.
@@ -69,13 +72,24 @@ def normalise(
         value_range: see `encode`.
     """
     if spec.scaling == "minmax":
-        pixels = _scaled(spec, pixels, value_range)
+        pixels = scaled(spec, pixels, value_range)
     mean = pixels.new_tensor(spec.pixel_mean)[:, None, None]
     std = pixels.new_tensor(spec.pixel_std)[:, None, None]
     return (pixels - mean) / std
 
 
-def _scaled(spec: SamSpec, pixels: Tensor, value_range: tuple[float, float] | None) -> Tensor:
+def scaled(
+    spec: SamSpec,
+    pixels: Float[Tensor, "*b c h w"],
+    value_range: tuple[float, float] | None = None,
+) -> Float[Tensor, "*b c h w"]:
+    """Return images from 0 (lowest) to 1 (highest), each by its own, as minmax scaling has it.
+
+    Args:
+        spec: what the weights expect.
+        pixels: one image, or a batch.
+        value_range: see `encode`.
+    """
     if value_range is not None:
         low, high = value_range
         return (pixels - low) / max(high - low, _SMALLEST_RANGE)

@@ -118,3 +118,20 @@ class Sam(nn.Module, SamLike):
             if normalises and module.affine and not module.weight.requires_grad:
                 module.eval()
         return self
+
+
+class SamView(SamLike):
+    """Look at a model: it is asked in the model's place, and holds no parameters.
+
+    Attributes:
+        sam: the model, or another view of it.
+    """
+
+    sam: SamLike
+
+
+def model_of(sam: SamLike) -> SamLike:
+    """Return the model behind any number of views; a model is its own."""
+    while isinstance(sam, SamView):
+        sam = sam.sam
+    return sam

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -60,6 +61,18 @@ class Prompts:
     def __len__(self) -> int:
         """Return the number of prompts."""
         return next(len(part) for part in vars(self).values() if part is not None)
+
+    def __getitem__(self, prompts: Int[Tensor, " k"]) -> "Prompts":
+        """Return some of the prompts, by their places; clicks of any number stay as they are."""
+        rows: list[int] = prompts.tolist()
+
+        def take(part: Tensor | Sequence[Tensor] | None) -> Any:
+            if part is None or isinstance(part, Tensor):
+                return None if part is None else part[rows]
+            return [part[row] for row in rows]
+
+        taken = {name: take(part) for name, part in vars(self).items()}
+        return Prompts(**{**taken, "images": self.image_indices()[rows]})
 
     @property
     def kinds(self) -> frozenset[PromptKind]:

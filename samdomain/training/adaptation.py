@@ -11,10 +11,11 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from samdomain.acceleration import FastSteps
+from samdomain.anchor import guides_of
 from samdomain.cache import cache_features
 from samdomain.errors import InputError, StoppedError
 from samdomain.injection import adapted_state
-from samdomain.recipes import Batch, Pooling, Recipe, Stage, total
+from samdomain.recipes import Batch, Guided, Pooling, Recipe, Stage, total
 from samdomain.sam import Sam, SamLike
 from samdomain.training.choice import BaseChoice, CardChoice, Optimisation, RecipeChoice
 from samdomain.training.dataset import epoch_seed
@@ -26,6 +27,8 @@ _PAIR = 4  # dimensions of (T, C, H, W)
 
 # Keys of the model in a checkpoint begin with the name of its attribute.
 _PREFIX = "sam."
+# Key of the teacher in a checkpoint.
+_GUIDES = "guides"
 
 
 class Adaptation(LightningModule):
@@ -119,6 +122,12 @@ class Adaptation(LightningModule):
         self.log("loss", loss, prog_bar=True, logger=False)
         return loss
 
+    def optimizer_step(self, *args: Any, **options: Any) -> None:
+        """Step, and let what stands beside the model follow."""
+        super().optimizer_step(*args, **options)
+        if isinstance(self.stage, Guided):
+            self.stage.after_step(self.sam)
+
     def on_validation_epoch_start(self) -> None:
         """Begin to collect the figures of the masks."""
         self._figures: dict[str, list[Tensor]] = {}
@@ -146,16 +155,19 @@ class Adaptation(LightningModule):
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave out what is as in the base: it is loaded with the base."""
+        """Leave out what is as in the base: it is loaded with the base; keep the teacher."""
         state = checkpoint["state_dict"]
         kept = {
             key: one for key, one in state.items() if key.removeprefix(_PREFIX) in self._adapted
         }
         checkpoint["state_dict"] = kept
+        if (guides := guides_of(self.sam)) is not None:
+            checkpoint[_GUIDES] = guides.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another recipe."""
         self._check_keys(checkpoint["state_dict"])
+        self._load_guides(checkpoint)
 
     def load_stage(self, path: Path) -> None:
         """Load what a stage learned from its checkpoint.
@@ -163,17 +175,20 @@ class Adaptation(LightningModule):
         Raises:
             InputError: the checkpoint is of another recipe.
         """
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)[
-            "state_dict"
-        ]
-        self._check_keys(state)
-        self.load_state_dict(state, strict=False)
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        self._check_keys(checkpoint["state_dict"])
+        self.load_state_dict(checkpoint["state_dict"], strict=False)
+        self._load_guides(checkpoint)
 
     def finish(self) -> None:
         """Let all that any stage trained count as adapted, for the adapter's file."""
         for name, parameter in self.sam.named_parameters():
             parameter.requires_grad_(name in self._adapted)
         self.sam.eval()
+
+    def _load_guides(self, checkpoint: Mapping[str, Any]) -> None:
+        if (guides := guides_of(self.sam)) is not None:
+            guides.load_state_dict(checkpoint.get(_GUIDES, {}))
 
     def _terms(self, batch: Batch) -> dict[str, Tensor]:
         return self.stage.loss(self.stage.forward(self._seen[0], batch), batch)

@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from samdomain.errors import InputError
 from samdomain.training.adaptation import Adaptation
+from samdomain.training.collapse import alarms
 from samdomain.training.config_names import with_config_paths
 from samdomain.training.data import Samples
 
@@ -149,7 +150,8 @@ class Command(LightningCLI):
         if given.get("logger") is None:
             given["logger"] = board(folder, place)
         monitor = f"val/{built.module.recipe.monitor}"
-        callbacks = [*extra, *self._stopping(monitor), _checkpoint(folder, place, monitor)]
+        stopping = [*self._stopping(monitor), *alarms(built.module.recipe)]
+        callbacks = [*extra, *stopping, *_checkpoints(folder, place, monitor)]
         trainer = self._instantiate_trainer(given, callbacks)
         self._refuse_spawning(trainer, len(stages))
         return trainer
@@ -222,19 +224,17 @@ def checkpoints(folder: Path, place: int) -> Path:
     return folder / "checkpoints" / f"stage-{place + 1}"
 
 
-def _checkpoint(folder: Path, place: int, monitor: str) -> ModelCheckpoint:
+def _checkpoints(folder: Path, place: int, monitor: str) -> list[Callback]:
+    shared: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
     with warnings.catch_warnings():
         # The folder is there when a run goes on.
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists")
-        return ModelCheckpoint(
-            checkpoints(folder, place),
-            filename="best",
-            monitor=monitor,
-            mode="max",
-            save_last=True,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
+        path = checkpoints(folder, place)
+        best = ModelCheckpoint(path, filename="best", monitor=monitor, mode="max", **shared)
+        # Lightning's own save_last writes only when the best is written: who goes on after ten
+        # epochs without a better one would do them again. It stands behind, and holds the best's
+        # state of the same epoch.
+        return [best, ModelCheckpoint(path, filename="last", **shared)]
 
 
 def board(folder: Path, place: int) -> TensorBoardLogger | bool:

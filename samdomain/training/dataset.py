@@ -11,7 +11,9 @@ from torch.utils.data import Dataset, Sampler
 
 from samdomain.errors import InputError
 from samdomain.recipes import Batch
+from samdomain.sam import Prompts
 from samdomain.training.looks import AsTheyAre, Looks
+from samdomain.training.prompting import joined_prompts, turned_prompts
 from samdomain.training.sample import Sample
 from samdomain.views import VIEWS
 
@@ -25,12 +27,14 @@ class Item:
         image: its pixels (C, H, W), or those of several dates (T, C, H, W).
         masks: its objects, one plane each (N, H, W), or the class of each pixel (H, W).
         value_range: see `Sample`.
+        prompts: see `Sample`; turned with the image.
     """
 
     name: str
     image: Num[Tensor, "*t c h w"]
     masks: Shaped[Tensor, "... h w"]
     value_range: tuple[float, float] | None = None
+    prompts: Prompts | None = None
 
 
 class SampleDataset(Dataset[Item]):
@@ -90,7 +94,9 @@ def read_item(sample: Sample, view: int = 0) -> Item:
         )
     turn = VIEWS[view]
     turned, planes = (turn(one).contiguous() for one in (image, masks))
-    return Item(sample.name, turned, planes, sample.value_range)
+    size = (image.shape[-2], image.shape[-1])
+    prompts = None if sample.prompts is None else turned_prompts(sample.prompts, turn, size)
+    return Item(sample.name, turned, planes, sample.value_range, prompts)
 
 
 def collate(items: Sequence[Item]) -> Batch:
@@ -100,6 +106,7 @@ def collate(items: Sequence[Item]) -> Batch:
         masks=[item.masks for item in items],
         names=[item.name for item in items],
         value_range=items[0].value_range,
+        prompts=joined_prompts([item.prompts for item in items]),
     )
 
 

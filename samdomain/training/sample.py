@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 from jaxtyping import Num, Shaped
 from torch import Tensor
 
+from samdomain.sam import Prompts
 from samdomain.training.looks import AsTheyAre, Looks
 from samdomain.training.objects import Objects
 from samdomain.training.pictures import read_image, read_values, size
@@ -112,6 +113,7 @@ class Sample:
         weight: how often training draws it, beside samples of weight 1.
         value_range: lowest and highest value of a pixel, the same for all samples; None where
             each image has its own. It matters to models that scale by them.
+        prompts: what somebody asked for in the image; None where nobody did.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Sample:
     masks: Masks
     weight: float = 1.0
     value_range: tuple[float, float] | None = None
+    prompts: Prompts | None = None
 
 
 @dataclass(frozen=True)

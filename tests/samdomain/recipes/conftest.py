@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from samdomain import load_sam
-from samdomain.recipes import Batch, Recipe, Stage, preset, total
+from samdomain.recipes import Batch, Guided, Recipe, Stage, preset, total
 from samdomain.sam import Sam
 
 PLACES = ((8, 10, 34, 40), (20, 4, 50, 30), (14, 22, 44, 56), (4, 4, 28, 36))
@@ -57,6 +57,9 @@ NAMED = [
     ("samed", "small"),
     ("samed", "pyramid"),
     ("samed", "recommended"),
+    ("wesam", "paper"),
+    ("wesam", "official"),
+    ("wesam", "recommended"),
 ]
 
 
@@ -79,6 +82,8 @@ def fit_stage(sam: Sam, stage: Stage, batch: Batch, steps: int) -> list[float]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if isinstance(stage, Guided):
+            stage.after_step(sam)
     return losses
 
 

@@ -12,7 +12,7 @@ from samdomain import Prompts, encode, load_adapter, load_sam, save_adapter
 from samdomain.adapter_file import AdapterCard
 from samdomain.cache import cache_features
 from samdomain.errors import InputError
-from samdomain.recipes import RECIPES, Batch, Recipe, Stage, preset, read_recipe, total
+from samdomain.recipes import RECIPES, Batch, Guided, Recipe, Stage, preset, read_recipe, total
 from samdomain.sam import Sam
 
 Fit = Callable[..., list[float]]
@@ -25,6 +25,8 @@ def spec_knows(sam: Sam, recipe: Recipe) -> None:
 
 def test_a_short_fit_lowers_the_loss(sam: Sam, recipe: Recipe, batch: Batch, fit: Fit) -> None:
     """Twenty steps leave every stage better than it began; heavy presets show it in six."""
+    if isinstance(recipe, Guided) and recipe != type(recipe)():
+        pytest.skip("its target moves, further than six steps of a published rate do")
     steps = 20 if recipe == type(recipe)() else 6
     one = Batch(batch.images[:1], batch.masks[:1])
     for stage in recipe.stages:
@@ -41,6 +43,8 @@ def test_each_is_a_recipe(recipe: Recipe) -> None:
 
 def test_images_are_encoded_once_a_step(sam: Sam, recipe: Recipe, batch: Batch) -> None:
     """One call of the encoder serves all decodings of a step, and of a prediction."""
+    if isinstance(recipe, Guided):
+        pytest.skip("views and networks differ: its own tests count the passes")
     for stage in recipe.stages:
         stage.adapt(sam)
         with patch.object(sam.image_encoder, "forward", wraps=sam.image_encoder.forward) as encoder:
@@ -143,7 +147,7 @@ def test_batch_order_does_not_matter(sam: Sam, recipe: Recipe, batch: Batch) -> 
 
 def test_unknown_names_are_refused() -> None:
     """The message lists what there is."""
-    with pytest.raises(InputError, match="known are sam, samlp, sam_sp, samed"):
+    with pytest.raises(InputError, match="known are sam, samlp, sam_sp, samed, wesam"):
         preset("samde")
     with pytest.raises(InputError, match="it has paper, recommended"):
         preset("sam_sp", "official")

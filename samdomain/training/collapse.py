@@ -1,0 +1,48 @@
+"""End a training that teaches itself nonsense, before it costs more."""
+
+import logging
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from samdomain.recipes import Guided, Recipe
+
+logger = logging.getLogger(__name__)
+
+
+class CollapseAlarm(Callback):
+    """End a training when a figure of validation falls below what a sound model has.
+
+    The best weights so far are kept, as at any end. No label is looked at.
+
+    Args:
+        figure: name of the figure in `Recipe.measure`.
+        least: mean of the figure below which the training ends.
+    """
+
+    def __init__(self, figure: str, least: float) -> None:
+        self.figure = figure
+        self.least = least
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the figure."""
+        del pl_module
+        value = trainer.callback_metrics.get(f"val/{self.figure}")
+        if value is None or float(value) >= self.least or trainer.sanity_checking:
+            return
+        trainer.should_stop = True
+        logger.warning(
+            "epoch %d: %s fell to %.3f, below %.3f: the model teaches itself nonsense, training "
+            "ends and the best epoch so far is kept; set a lower rate, or a larger weight of the "
+            "anchor",
+            trainer.current_epoch,
+            self.figure,
+            float(value),
+            self.least,
+        )
+
+
+def alarms(recipe: Recipe) -> list[Callback]:
+    """Return the alarm that a recipe asks for; none for most."""
+    if isinstance(recipe, Guided) and recipe.collapse is not None:
+        return [CollapseAlarm(recipe.alarm, recipe.collapse)]
+    return []

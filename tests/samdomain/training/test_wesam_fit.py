@@ -1,0 +1,98 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from samdomain.cli import main
+from samdomain.recipes import WeSAM
+from samdomain.training.epoch_log import read_csv
+
+Config = Callable[..., Path]
+
+MODEL = {
+    "recipe": {"name": "wesam", "options": {"strong_views": 2, "momentum": 0.5}},
+    "base": {"weights": "tiny"},
+    "optimisation": {"rate": 0.001},
+}
+
+
+def fit(config: Path, out: Path, *words: str) -> int:
+    return main(["fit", "--config", str(config), "--out", str(out), *words])
+
+
+def teacher(run: Path) -> dict[str, torch.Tensor]:
+    path = run / "checkpoints/stage-1/last.ckpt"
+    return torch.load(path, map_location="cpu", weights_only=True)["guides"]
+
+
+def test_resumed_equals_undisturbed(config: Config, tmp_path: Path) -> None:
+    """Interrupted in its second epoch it goes on to the same figures, weights and teacher."""
+    path = config(model=MODEL)
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    assert fit(path, whole) == 0
+    steps = iter(range(100))
+    forward = WeSAM.forward
+
+    def stop(self: WeSAM, sam: Any, batch: Any) -> Any:
+        if next(steps) >= 2:  # two batches an epoch
+            raise KeyboardInterrupt
+        return forward(self, sam, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WeSAM, "forward", stop)
+        assert fit(path, half) == 3
+    assert fit(path, half, "--resume") == 0
+    assert (half / "log.csv").read_text() == (whole / "log.csv").read_text()
+    assert teacher(whole)
+    assert all(torch.equal(one, teacher(half)[key]) for key, one in teacher(whole).items())
+
+
+def test_curves_tell_what_matters(config: Config, tmp_path: Path) -> None:
+    """The table has the terms of the loss, the anchor's agreement and the teacher's masks."""
+    assert fit(config(model=MODEL), tmp_path / "run") == 0
+    rows = read_csv(tmp_path / "run/log.csv")
+    assert len(rows) == 2
+    assert {"train/anchor", "val/anchor_agrees", "val/pseudo_iou", "val/iou"} <= rows[0].keys()
+    card = json.loads((tmp_path / "run/adapter/samdomain.json").read_text())
+    assert json.dumps(card).count("wesam") == 1
+    test = ["test", "--config", str(tmp_path / "run"), "--out", str(tmp_path / "test")]
+    assert main(test) == 0
+
+
+def test_a_collapse_ends_training(config: Config, tmp_path: Path, capsys: Any) -> None:
+    """Where nothing agrees with the anchor any more, training ends and the best is kept."""
+    recipe = {"name": "wesam", "options": {"strong_views": 2, "collapse": 1.1}}
+    path = config(model={**MODEL, "recipe": recipe})
+    assert fit(path, tmp_path / "run") == 0
+    assert len(read_csv(tmp_path / "run/log.csv")) == 1
+    assert (tmp_path / "run/adapter/adapter_model.safetensors").exists()
+    assert "the best epoch so far is kept" in capsys.readouterr().err
+
+
+def test_a_persons_clicks_are_enough(config: Config, squares: Path, tmp_path: Path) -> None:
+    """Images and a table of clicks train a model; there is no mask to measure it by."""
+    with (squares / "prompts.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image", "object_id", "x", "y", "label"])
+        for number in range(6):
+            table.writerow([number, "a", 12, 12, 1])
+            table.writerow([number, "a", 1, 1, 0])
+            table.writerow([number, "b", 3, 3, 1])
+    source = {
+        "class_path": "samdomain.training.prompted.Prompted",
+        "init_args": {
+            "source": {
+                "class_path": "samdomain.training.prompted.Unlabelled",
+                "init_args": {"images": "train/images"},
+            }
+        },
+    }
+    data = {"folder": str(squares), "batch_size": 2, "views": 8, "source": source}
+    assert fit(config(model=MODEL, data=data), tmp_path / "run") == 0
+    row = read_csv(tmp_path / "run/log.csv")[-1]
+    assert "val/agreement" in row
+    assert "val/iou" not in row
