@@ -85,6 +85,7 @@ SHORT = {
     "05_few_shot_plates": "1",
     "06_train_on_your_scene": "1",
     "07_torchgeo_yaml": "1",
+    "09_volumes": "1",
 }
 
 

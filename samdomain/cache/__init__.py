@@ -2,6 +2,6 @@
 
 from samdomain.cache.encoder import CachedSam, cache_features
 from samdomain.cache.latest import LatestSam
-from samdomain.cache.store import FeatureStore
+from samdomain.cache.store import FeatureStore, features_folder
 
-__all__ = ["CachedSam", "FeatureStore", "LatestSam", "cache_features"]
+__all__ = ["CachedSam", "FeatureStore", "LatestSam", "cache_features", "features_folder"]
