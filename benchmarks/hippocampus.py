@@ -3,8 +3,8 @@
     python benchmarks/hippocampus.py [CELL ...]     as samed-0 or unet-0; all missing by default
 
 36 volumes train, 4 choose the epoch, and 20 that neither saw are measured: Dice of each label over
-a whole volume, then the mean over volumes. The U-Net of the same seed (MONAI's, 2-D, random weights)
-has the same slices, the same evaluator and the minutes that `samed` took.
+a whole volume, then the mean over volumes. The U-Net of the same seed (MONAI's, 2-D, random
+weights) has the same slices, the same evaluator and the minutes that `samed` took.
 
 `minutes` are wall minutes of training with validation and with the first pass through the frozen
 encoder: the features of each seed are kept in a folder of its own. A run that was stopped goes on
