@@ -70,9 +70,10 @@ print(f"voxels from {scan.min():.0f} to {scan.max():.0f}, then from 0 to {pixels
 # %% [markdown]
 # ## One box
 #
-# `VolumeBox` encloses all of an organ, by its near and far corner in voxels. The middle slice is
-# asked first; each answer's mask prompts the next slice, in both directions. `REPEATED` shows a
-# slice as three equal channels, as published weights expect of grey pictures.
+# `VolumeBox` encloses all of an organ, by its near and far corner in voxels. Every slice in it is
+# asked by the outline of the box, from the middle one in both directions; weights that take masks
+# as prompts get the answer of the slice before as well. `REPEATED` shows a slice as three equal
+# channels, as published weights expect of grey pictures.
 
 # %%
 sam = load_sam("litemedsam")
@@ -155,7 +156,7 @@ for number, name in enumerate(recipe.classes[1:], start=1):
 # orange and the back in blue. White lines are the truth.
 
 # %%
-figure, rows = plt.subplots(2, 3, figsize=(9, 7), layout="constrained")
+figure, rows = plt.subplots(2, 3, figsize=(9, 5.5), layout="constrained")
 for column, index in enumerate(np.linspace(1, SHAPE[2] - 2, 3).astype(int).tolist()):
     true, seen = truth[:, :, index].numpy(), pixels[:, :, index].numpy()
     answers = (found.mask[:, :, index].long().numpy() * 3, answer[:, :, index].numpy())
