@@ -113,6 +113,7 @@ class Clock:
     def attach(self, engine: Engine) -> None:
         """Join a trainer; attach it last, so that an epoch ends behind its validation."""
         self.began = time.monotonic()
+        engine.add_event_handler(Events.STARTED, self.end)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
@@ -122,11 +123,17 @@ class Clock:
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerow([engine.state.epoch, now - self.began])
         self.began = now
+        self.end(engine)
+
+    def end(self, engine: Engine) -> None:
+        """End the training if its minutes are over, also those of a run that goes on."""
         if self.minutes is not None and self.total() >= self.minutes:
             engine.terminate()
 
     def total(self) -> float:
         """Return the minutes of all epochs; of one that was done again the last."""
+        if not self.path.exists():
+            return 0.0
         with self.path.open(newline="") as file:
             seconds = {int(epoch): float(one) for epoch, one in csv.reader(file)}
         return sum(seconds.values()) / 60
