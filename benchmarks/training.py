@@ -30,9 +30,9 @@ from typing import Any
 from grid import run_grid
 from real_data import FOLDER
 
+from samdomain.cache import features_folder
 from samdomain.recipes import Promptable, Recipe, SamLP
 from samdomain.sam import SamLike
-from samdomain.training.adaptation import features_folder
 from samdomain.training.command import Command, checkpoints
 from samdomain.training.evaluation import Row, evaluate
 from samdomain.training.fit import fit

@@ -130,7 +130,7 @@ class RecipeLoss(nn.Module):
         Args:
             logits: what the network returned.
             mask: class of each pixel (B, H, W) or (B, 1, H, W), or labels (B, K, H, W) that may
-                overlap.
+                overlap. Whole numbers may come as floats, as other libraries load them.
 
         Raises:
             InputError: a mask holds a value that is no class.
@@ -142,7 +142,20 @@ class RecipeLoss(nn.Module):
         if legend.overlapping:
             true = (planes != 0) & labelled[:, None]
         else:
-            true = planes[:, 0].masked_fill(~labelled, legend.ignore)
+            true = _whole(planes[:, 0].masked_fill(~labelled, legend.ignore))
         unread = logits.new_empty((len(mask), 0, *mask.shape[-2:]))  # the loss is of masks alone
         batch = Batch(unread, list(true), labelled=list(labelled))
         return total(self._recipe.loss(self._recipe.aim(network.last(), batch), batch))
+
+
+def _whole(classes: Shaped[Tensor, "b h w"]) -> Shaped[Tensor, "b h w"]:
+    """Return classes as whole numbers.
+
+    Raises:
+        InputError: there is a fraction among them.
+    """
+    if not classes.is_floating_point():
+        return classes
+    if not (classes == classes.round()).all():
+        raise InputError("a mask holds fractions: give the number of each pixel's class")
+    return classes.long()

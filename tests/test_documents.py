@@ -85,8 +85,9 @@ SHORT = {
     "05_few_shot_plates": "1",
     "06_train_on_your_scene": "1",
     "07_torchgeo_yaml": "1",
-    "10_what_changed": "1",
     "08_polyp_bundle": "1",
+    "09_volumes": "1",
+    "10_what_changed": "1",
     "12_adapt_without_labels": "1",
 }
 

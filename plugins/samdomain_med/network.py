@@ -7,14 +7,17 @@ from jaxtyping import Float
 from monai.data.meta_tensor import MetaTensor
 from torch import Tensor
 
+from samdomain.acceleration import FastSteps
 from samdomain.adapter_file import AdapterCard, load_adapter, read_adapter
 from samdomain.adapter_file.shipped import find_adapter
+from samdomain.cache import cache_features, features_folder
 from samdomain.errors import InputError
 from samdomain.recipes import Recipe, SAMed, read_recipe
-from samdomain.sam import Prompts, Sam
+from samdomain.sam import Embedding, Prompts, Sam, SamLike, encode
 from samdomain.task_network import TaskNetwork
 from samdomain.training.choice import RecipeChoice
 from samdomain.weights import build_sam, load_sam
+from samdomain_med.meta_tensors import with_meta
 
 _PLANAR = 2
 _RGB = 3
@@ -45,6 +48,8 @@ class SamSegmenter(TaskNetwork):
         value_range: black and white of the images; MONAI's are scaled to 0 and 1 as a rule.
         temperature: what logits are divided by after training, so that probabilities mean what
             they say; an adapter's own counts where one is given.
+        cache: keep on disk what the frozen beginning of the encoder makes of each image, for
+            training on images that come again as they are; see `samdomain.cache`.
 
     Raises:
         InputError: the words contradict one another.
@@ -66,6 +71,7 @@ class SamSegmenter(TaskNetwork):
         input_size: int | None = None,
         value_range: Sequence[float | int] = (0.0, 1.0),
         temperature: float = 1.0,
+        cache: bool = False,
     ) -> None:
         if spatial_dims != _PLANAR:
             raise InputError(
@@ -86,6 +92,8 @@ class SamSegmenter(TaskNetwork):
         self.temperature = card.temperature
         self.in_channels = in_channels
         self._check_channels(sam, out_channels)
+        seen = cache_features(sam, features_folder(), prepare=FastSteps) if cache else sam
+        self._seen: tuple[SamLike] = (seen,)  # in a tuple: it would be a second submodule else
 
     def forward(
         self, images: Float[Tensor, "b c h w"], prompts: Prompts | None = None
@@ -96,7 +104,11 @@ class SamSegmenter(TaskNetwork):
         logits = super().forward(plain, prompts)
         if not self.training:
             logits = logits / self.temperature
-        return _like(logits, images) if prompts is None else logits
+        return with_meta(logits, images) if prompts is None else logits
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Embedding:
+        """Encode images in the values that the model knows, or look them up."""
+        return encode(self._seen[0], images, self.value_range)
 
     def pixels(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b _ h w"]:
         """Return images in the values that weights know; a single channel is repeated."""
@@ -126,15 +138,6 @@ def _recipe(
         others = tuple(f"class {i}" for i in range(1, out_channels))
         words = {"classes": ("background", *others), "bands": max(in_channels, _RGB)}
     return RecipeChoice(name, which, {**words, **options}).build()
-
-
-def _like(logits: Tensor, images: Tensor) -> Tensor:
-    """Return logits with what the images' MetaTensor knows."""
-    if not isinstance(images, MetaTensor):
-        return logits
-    told = MetaTensor(logits, meta=images.meta, applied_operations=images.applied_operations)
-    told.is_batch = images.is_batch
-    return told
 
 
 def _range(card: AdapterCard) -> tuple[float, float] | None:

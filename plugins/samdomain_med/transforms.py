@@ -10,7 +10,12 @@ from monai.config.type_definitions import KeysCollection
 from monai.transforms.compose import Compose
 from monai.transforms.croppad.dictionary import SpatialPadd
 from monai.transforms.spatial.dictionary import Resized
-from monai.transforms.transform import MapTransform, RandomizableTransform
+from monai.transforms.transform import (
+    MapTransform,
+    Randomizable,
+    RandomizableTransform,
+    Transform,
+)
 from monai.utils.type_conversion import convert_to_dst_type
 from torch import Tensor
 
@@ -19,6 +24,7 @@ from samdomain.masks import components
 from samdomain.prompting import rough_boxes_around
 from samdomain.sam import Prompts
 from samdomain_med.intensities import CT_WINDOWS, PICTURE_RANGE, Intensities, Percentiles, Window
+from samdomain_med.slices import NEIGHBOURS, Slicing
 
 Data = Mapping[Hashable, Any]
 
@@ -26,7 +32,7 @@ _RGB = 3
 
 
 class PictureValuesd(MapTransform):
-    """Turn scans into pictures: values 0 to 1, and three channels.
+    """Turn scans into pictures: values 0 to 1, and three channels by default.
 
     One mapping holds for all of an image, and so for all slices of a volume. What MetaTensors
     know stays with them.
@@ -37,6 +43,8 @@ class PictureValuesd(MapTransform):
         percentiles: what becomes black and white, in per cent of the voxels that are not 0, where
             no window is given.
         allow_missing_keys: leave out what is not there.
+        repeat: make three channels of one. Leave a volume's alone where slices are to have their
+            neighbours as channels; see `RandSlicesd`.
 
     Raises:
         InputError: the window is unknown, or an image has other channels.
@@ -48,9 +56,12 @@ class PictureValuesd(MapTransform):
         window: str | Sequence[float] | None = None,
         percentiles: Sequence[float] = (0.5, 99.5),
         allow_missing_keys: bool = False,  # noqa: FBT001, FBT002 - as MONAI has it
+        *,
+        repeat: bool = True,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.intensities = _intensities(window, percentiles)
+        self.repeat = repeat
 
     def __call__(self, data: Data) -> dict[Hashable, Any]:
         """Return the data with pictures in the place of scans."""
@@ -63,10 +74,64 @@ class PictureValuesd(MapTransform):
                     "select them first, as with SplitDimd"
                 )
             shown = self.intensities(image) / PICTURE_RANGE[1]
-            if len(image) == 1:
+            if len(image) == 1 and self.repeat:
                 shown = shown.expand(_RGB, *shown.shape[1:]).contiguous()
             changed[key], *_ = convert_to_dst_type(shown, image)
         return changed
+
+
+class RandSlicesd(Randomizable, Transform):
+    """Take slices of a volume and of its label by chance, as images for a 2-D network.
+
+    Gives a list of dictionaries, which MONAI's loaders flatten: `image` (D, H, W) with the
+    neighbours of the slice as channels, and `label` (1, H, W). All else is in each of them as it
+    was; where the slices lie in space is not told.
+
+    Args:
+        keys: names of the volume and of the label, (1, X, Y, Z) each.
+        axis: axis along which volumes are sliced, 0, 1 or 2.
+        offsets: distances in slices of the channels; see `samdomain_med.slices.Slicing`.
+        num_samples: slices of a volume, each at most once; None takes all in their order.
+
+    Raises:
+        InputError: the axis is none of the three, or no slice is asked for.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[str] = ("image", "label"),
+        axis: int = 2,
+        offsets: Sequence[int] = NEIGHBOURS,
+        num_samples: int | None = None,
+    ) -> None:
+        if num_samples is not None and num_samples < 1:
+            raise InputError(f"num_samples is {num_samples}: give 1 or more slices a volume")
+        self.image, self.label = keys
+        self.slicing, self.alone = Slicing(axis, tuple(offsets)), Slicing(axis, (0,))
+        self.num_samples = num_samples
+
+    def __call__(self, data: Data) -> list[dict[Hashable, Any]]:
+        """Return the slices, those in one list that come from one volume."""
+        slices = self.slicing.stack(torch.as_tensor(data[self.image]))
+        labels = self.alone.stack(torch.as_tensor(data[self.label]))
+        if labels.shape != slices.shape:
+            raise InputError(
+                f"a volume of {tuple(slices.shape)} has a label of {tuple(labels.shape)} (slices, "
+                "channels, rows, columns): give both on one grid, with one channel"
+            )
+        chosen = self._choose(len(slices))
+        images = self.slicing.images(slices, chosen)
+        masks = self.alone.images(labels, chosen)
+        return [
+            {**data, self.image: image, self.label: mask}
+            for image, mask in zip(images, masks, strict=True)
+        ]
+
+    def _choose(self, count: int) -> list[int]:
+        if self.num_samples is None:
+            return list(range(count))
+        number = min(self.num_samples, count)
+        return self.R.choice(count, number, replace=False).tolist()
 
 
 class BoxesFromLabeld(MapTransform, RandomizableTransform):

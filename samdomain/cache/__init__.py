@@ -3,6 +3,13 @@
 from samdomain.cache.encoder import CachedSam, cache_features
 from samdomain.cache.latest import LatestSam
 from samdomain.cache.prefix import SharedPrefix
-from samdomain.cache.store import FeatureStore
+from samdomain.cache.store import FeatureStore, features_folder
 
-__all__ = ["CachedSam", "FeatureStore", "LatestSam", "SharedPrefix", "cache_features"]
+__all__ = [
+    "CachedSam",
+    "FeatureStore",
+    "LatestSam",
+    "SharedPrefix",
+    "cache_features",
+    "features_folder",
+]

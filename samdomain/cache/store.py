@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from samdomain.weights.registry import cache_folder
 from samdomain.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,11 @@ _LOOK = 64
 
 # After a look that found too much, this share of the limit is left: not every write prunes.
 _LEFT = 0.9
+
+
+def features_folder() -> Path:
+    """Return where cached features are kept, for all runs together."""
+    return cache_folder() / "features"
 
 
 class FeatureStore:

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from samdomain.acceleration import FastSteps
 from samdomain.anchor import guides_of
-from samdomain.cache import cache_features
+from samdomain.cache import cache_features, features_folder
 from samdomain.errors import InputError, StoppedError
 from samdomain.injection import adapted_state
 from samdomain.recipes import Batch, Guided, Pooling, Recipe, Stage, total
@@ -20,7 +20,6 @@ from samdomain.sam import Sam, SamLike
 from samdomain.training.choice import BaseChoice, CardChoice, Optimisation, RecipeChoice
 from samdomain.training.dataset import epoch_seed
 from samdomain.training.groups import decay_groups
-from samdomain.weights.registry import cache_folder
 
 _EIGHT_BITS = 255
 _PAIR = 4  # dimensions of (T, C, H, W)
@@ -261,8 +260,3 @@ class Adaptation(LightningModule):
                 f"the checkpoint is of another recipe or another base ({len(odd)} tensors differ, "
                 f"as {odd[0]}): resume with the config in the run's folder"
             )
-
-
-def features_folder() -> Path:
-    """Return where cached features are kept, for all runs together."""
-    return cache_folder() / "features"

@@ -64,6 +64,17 @@ def test_pixels_that_do_not_count_are_left_out() -> None:
     assert not torch.allclose(loss(network(IMAGES), masks), one)
 
 
+def test_classes_may_be_floats_that_are_whole() -> None:
+    """As other libraries load them; fractions are refused."""
+    recipe = SAMed(("ground", "disc"))
+    network = TaskNetwork(adapted(recipe), recipe).eval()
+    loss, masks = RecipeLoss(network), discs().long()[:, None]
+    one = loss(network(IMAGES), masks)
+    assert torch.equal(loss(network(IMAGES), masks.float()), one)
+    with pytest.raises(InputError, match="fractions"):
+        loss(network(IMAGES), masks / 2)
+
+
 def test_prompts_are_answered_one_mask_each() -> None:
     """Also by a recipe that finds nothing without them."""
     recipe = preset("sam")

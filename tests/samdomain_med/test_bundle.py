@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from PIL import Image
 
 monai = pytest.importorskip("monai")
 
-from ignite.engine import Events  # noqa: E402 - after the skip
-from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out  # noqa: E402
+from monai.bundle import verify_metadata, verify_net_in_out  # noqa: E402 - after the skip
 
 from samdomain import load_adapter, load_segmenter, save_adapter  # noqa: E402
 from samdomain.adapter_file import AdapterCard, read_adapter  # noqa: E402
@@ -61,33 +61,10 @@ def polyps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-Run = Callable[..., ConfigWorkflow]
-
-
 @pytest.fixture
-def run(bundle: Path, tmp_path: Path) -> Run:
-    """Run configs of the bundle as `python -m monai.bundle run` does, results in tmp_path."""
-
-    def run(
-        *names: str, kind: str = "train", stopped: bool = False, **words: Any
-    ) -> ConfigWorkflow:
-        workflow = ConfigWorkflow(
-            [str(bundle / "configs" / f"{name}.json") for name in names],
-            logging_file=False,
-            workflow_type=kind,
-            bundle_root=str(bundle),
-            output_dir=str(tmp_path / "eval"),
-            **words,
-        )
-        workflow.initialize()
-        assert workflow.check_properties() == []
-        if stopped:
-            workflow.trainer.add_event_handler(Events.EPOCH_COMPLETED, workflow.trainer.terminate)
-        workflow.run()
-        workflow.finalize()
-        return workflow
-
-    return run
+def run(bundle: Path, run_bundle: Callable) -> Callable:
+    """Run configs of the bundle, results in tmp_path."""
+    return partial(run_bundle, bundle)
 
 
 def expressions(values: Any) -> Iterator[str]:
@@ -162,7 +139,7 @@ def test_weights_are_plain_tensors(bundle: Path) -> None:
 
 
 def test_bundle_and_adapter_mark_the_same_pixels(
-    run: Run, bundle: Path, polyps: Path, polyp_adapter: Path, tmp_path: Path
+    run: Callable, bundle: Path, polyps: Path, polyp_adapter: Path, tmp_path: Path
 ) -> None:
     """Each mask that inference writes is the segmenter's, upright and in the image's size."""
     pictures = polyps / "test" / "images"
@@ -194,7 +171,9 @@ def test_the_bundles_logits_are_calibrated_as_the_adapters(
     assert metadata["eval_metrics"] == {"val/dice": 0.25}
 
 
-def test_training_stops_resumes_and_is_evaluated(run: Run, polyps: Path, tmp_path: Path) -> None:
+def test_training_stops_resumes_and_is_evaluated(
+    run: Callable, polyps: Path, tmp_path: Path
+) -> None:
     """Two epochs in two goes end with the weights of two in one; the best is evaluated."""
     steady = {"network_def#options": {"jitter": 0.0}, "train#dataloader#shuffle": False}
     words = {"dataset_dir": str(polyps), "train#trainer#max_epochs": 2, **ALONE, **steady}

@@ -140,3 +140,19 @@ def test_wrong_words_are_refused(words: dict, told: str) -> None:
     """The message says what is allowed."""
     with pytest.raises(InputError, match=told):
         SamSegmenter(**{"weights": "tiny", **words})
+
+
+def test_cached_features_change_nothing_but_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits are those of the plain network to half precision, and gradients flow."""
+    monkeypatch.setenv("SAMDOMAIN_CACHE", str(tmp_path))
+    plain = SamSegmenter(weights="tiny").eval()
+    cached = SamSegmenter(weights="tiny", pretrained=False, cache=True).eval()
+    cached.load_state_dict(plain.state_dict())
+    assert cached.state_dict().keys() == plain.state_dict().keys()
+    for _ in range(2):
+        torch.testing.assert_close(cached(images()), plain(images()), rtol=1e-2, atol=1e-2)
+    assert len(list((tmp_path / "features").glob("*/*"))) == 2
+    cached.train()(images()).square().mean().backward()
+    assert any(one.grad is not None and one.grad.any() for one in cached.parameters())

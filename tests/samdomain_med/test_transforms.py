@@ -9,7 +9,13 @@ pytest.importorskip("monai")
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.post.dictionary import Invertd
 
-from samdomain_med.transforms import BoxesFromLabeld, PictureValuesd, batch_prompts, to_input
+from samdomain_med.transforms import (
+    BoxesFromLabeld,
+    PictureValuesd,
+    RandSlicesd,
+    batch_prompts,
+    to_input,
+)
 
 
 def label() -> torch.Tensor:
@@ -96,3 +102,46 @@ def test_answers_come_back_to_the_planes_as_they_were() -> None:
     data["pred"] = data["image"].clone()
     inverted = Invertd("pred", transform, "image", nearest_interp=True)(data)
     assert torch.equal(inverted["pred"].as_tensor(), label())
+
+
+def test_one_channel_may_stay_one() -> None:
+    """Slices of a volume get their channels of their neighbours."""
+    scan = torch.rand(1, 4, 5, 6) * 900
+    shown = PictureValuesd("image", repeat=False)({"image": scan})["image"]
+    assert shown.shape == scan.shape
+    assert torch.equal(shown, PictureValuesd("image")({"image": scan})["image"][:1])
+
+
+def test_slices_have_their_neighbours_and_their_own_label() -> None:
+    """All of them, in their order; what else there is goes along."""
+    scan = torch.arange(4.0).expand(1, 2, 3, 4)
+    slices = RandSlicesd()({"image": scan, "label": scan + 10, "name": "a"})
+    shown = [one["image"][:, 0, 0].tolist() for one in slices]
+    assert shown == [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3]]
+    assert [one["label"].unique().tolist() for one in slices] == [[10], [11], [12], [13]]
+    assert slices[0]["label"].shape == (1, 2, 3)
+    assert {one["name"] for one in slices} == {"a"}
+
+
+def test_some_slices_are_drawn_once_each() -> None:
+    """By the random state, along any axis; never more than there are."""
+    data = {"image": torch.arange(5.0)[:, None, None].expand(1, 5, 2, 3)} | {
+        "label": torch.zeros(1, 5, 2, 3)
+    }
+
+    def drawn(seed: int, count: int) -> list[float]:
+        transform = RandSlicesd(axis=0, num_samples=count).set_random_state(seed)
+        return [float(one["image"][1].mean()) for one in transform(data)]
+
+    assert drawn(3, 2) == drawn(3, 2)
+    assert len(set(drawn(3, 4))) == 4
+    assert sorted(drawn(3, 9)) == [0, 1, 2, 3, 4]
+
+
+def test_a_label_of_another_grid_is_refused() -> None:
+    """Slices of both have to be the same ones."""
+    data = {"image": torch.zeros(1, 4, 4, 4), "label": torch.zeros(1, 4, 4, 5)}
+    with pytest.raises(InputError, match="one grid"):
+        RandSlicesd()(data)
+    with pytest.raises(InputError, match="1 or more"):
+        RandSlicesd(num_samples=0)

@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.handlers.checkpoint_saver import CheckpointSaver
 from torch import nn
+from torch.distributed import get_rank, is_initialized
 
+from samdomain.adapter_file import DataSource, save_adapter
 from samdomain.errors import InputError
+from samdomain.training.choice import CardChoice
+from samdomain.training.sample import Scale
+from samdomain_med.network import SamSegmenter
 
 _LAST = "checkpoint_epoch="
 
@@ -25,12 +31,47 @@ class BestNetwork(CheckpointSaver):
         super().__init__(
             folder, {"network": network}, save_key_metric=True, key_metric_filename=filename
         )
+        self.file = Path(folder) / filename
+
+    @property
+    def score(self) -> float | None:
+        """How good the best network is; None where there is none yet."""
+        kept = self.state_dict()["_saved"]
+        return max(float(score) for score, _ in kept) if kept else None
 
     def state_dict(self) -> Mapping[str, Any]:
         """Return how good the best network is; `load_state_dict` takes it."""
         if self._key_metric_checkpoint is None:
             raise TypeError("a saver of the best network has no checkpoint of it")
         return self._key_metric_checkpoint.state_dict()
+
+
+def write_adapter(
+    best: BestNetwork, network: SamSegmenter, card: Mapping[str, Any], metric: str = "val/dice"
+) -> None:
+    """Write the best network of a training as an adapter, into `adapter` beside its weights.
+
+    The network has the best weights from then on. Where nothing was validated there is no best
+    one, and nothing is written. Of several processes the first one writes.
+
+    Args:
+        best: what kept it.
+        network: what is trained.
+        card: what its model card says; see `samdomain.training.choice.CardChoice`.
+        metric: what the card calls the key metric.
+    """
+    if not best.file.is_file() or (is_initialized() and get_rank()):
+        return
+    network.load_state_dict(torch.load(best.file, map_location="cpu", weights_only=True))
+    sources = tuple(DataSource(**one) for one in card.get("data", ()))
+    said = CardChoice(**{**card, "data": sources})
+    told = {} if best.score is None else {metric: round(best.score, 4)}
+    save_adapter(
+        network.sam,
+        best.file.parent / "adapter",
+        said.card(network.recipe, Scale(), told),
+        overwrite=True,
+    )
 
 
 def last_checkpoint(folder: str) -> str:

@@ -5,21 +5,36 @@ from math import ceil
 from ignite.engine import Engine, Events
 from monai.engines.trainer import SupervisedTrainer
 from torch import nn
+from torch.nn.utils.clip_grad import clip_grad_norm_
 from torch.optim import AdamW, Optimizer
 
 from samdomain.training.groups import decay_groups
 from samdomain.training.schedule import Cosine
 
 
-def adamw(network: nn.Module, lr: float, weight_decay: float = 0.01) -> AdamW:
+def adamw(
+    network: nn.Module, lr: float, weight_decay: float = 0.01, clip: float | None = None
+) -> AdamW:
     """Return AdamW over what trains in a network; biases, norms and scales have no decay.
 
     Args:
         network: what is optimised.
         lr: highest learning rate.
         weight_decay: decay of matrices.
+        clip: norm of all gradients together above which they are scaled down to it, as
+            `samdomain fit` does at 1: those of the first steps are far larger than what comes
+            later, and AdamW would remember them.
     """
-    return AdamW(decay_groups(network.parameters()), lr=lr, weight_decay=weight_decay)
+    trained = [one for one in network.parameters() if one.requires_grad]
+    optimizer = AdamW(decay_groups(trained), lr=lr, weight_decay=weight_decay)
+    if clip is not None:
+        largest = clip
+
+        def shorten(*_: object) -> None:
+            clip_grad_norm_(trained, largest)
+
+        optimizer.register_step_pre_hook(shorten)
+    return optimizer
 
 
 class CosineRate:

@@ -14,9 +14,7 @@ from samdomain.training.folders import Folders
 from samdomain.training.pictures import load_upright, mask_values, pictures
 from samdomain.training.sample import ImageFile as Listed
 from samdomain.training.sample import MaskFile, Split
-from samdomain.training.splits import parted
-
-_VAL_SHARE = 0.2  # as `samdomain fit` has it
+from samdomain_med.workflow.splits import find_split
 
 
 def find_pairs(folder: str, split: Split) -> list[dict[str, str]]:
@@ -34,10 +32,7 @@ def find_pairs(folder: str, split: Split) -> list[dict[str, str]]:
         InputError: there is no such folder, or nothing for the split.
     """
     source, root = Folders(), Path(folder)
-    samples = source.find(root, split).samples
-    if split != "test" and not (samples if split == "val" else source.find(root, "val").samples):
-        train, val = parted(source.find(root, "train").samples, _VAL_SHARE, seed=0)
-        samples = tuple(val if split == "val" else train)
+    samples = find_split(lambda one: source.find(root, one).samples, split)
     if not samples:
         raise InputError(f"{folder} has no images with masks for {split!r}")
     return [

@@ -50,3 +50,13 @@ def test_only_what_trains_is_optimised_and_only_matrices_decay() -> None:
     assert (len(matrices["params"]), matrices["weight_decay"]) == (1, 0.3)
     assert (len(others["params"]), others["weight_decay"]) == (1, 0.0)
     assert torch.equal(matrices["params"][0], network[1].weight)
+
+
+def test_gradients_are_clipped_before_a_step() -> None:
+    """To the norm of all together; short ones stay as they are."""
+    network = nn.Linear(2, 1, bias=False)
+    optimizer = adamw(network, lr=0.1, clip=1.0)
+    for given, wanted in (([3.0, 4.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4])):
+        network.weight.grad = torch.tensor([given])
+        optimizer.step()
+        torch.testing.assert_close(network.weight.grad, torch.tensor([wanted]))
