@@ -91,7 +91,7 @@ class SamCD(Values):
     turns: int = len(VIEWS)
     bands: int = _RGB
     rgb: tuple[int, ...] = (0, 1, 2)
-    rate: float = 1e-3
+    rate: float = 2e-3
     share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -104,8 +104,8 @@ class SamCD(Values):
         """Return the recipe as paper and code have it, as we advise, and without latents."""
         paper = replace(_PUBLISHED, every=True, normalised=True)
         return {
-            "paper": cls(head=paper, cost=_ENTROPY, turns=1),
-            "official": cls(head=_PUBLISHED, cost=_ENTROPY, turns=1),
+            "paper": cls(head=paper, cost=_ENTROPY, turns=1, rate=1e-3),
+            "official": cls(head=_PUBLISHED, cost=_ENTROPY, turns=1, rate=1e-3),
             "plain": cls(head=replace(_HEAD, latents=0)),
             "recommended": cls(),
         }

@@ -51,7 +51,7 @@ def samples(number: int, weight: float = 1.0) -> list[Sample]:
 
 def test_heavy_samples_are_drawn_more_often() -> None:
     """One that weighs as much as nine others is about half of what is drawn."""
-    drawn = ViewSampler([*samples(9), *samples(1, weight=9.0)], views=1, seed=0)
+    drawn = ViewSampler([*samples(9), *samples(1, weight=9.0)], variants=1, seed=0)
     counts: Counter[int] = Counter()
     for epoch in range(60):
         drawn.set_epoch(epoch)
@@ -62,7 +62,7 @@ def test_heavy_samples_are_drawn_more_often() -> None:
 
 def test_an_epoch_has_each_sample_once() -> None:
     """The views differ, the samples are all there."""
-    items = list(ViewSampler(samples(5), views=4, seed=0))
+    items = list(ViewSampler(samples(5), variants=4, seed=0))
     assert sorted(item // 4 for item in items) == [0, 1, 2, 3, 4]
     assert len({item % 4 for item in items}) > 1
 

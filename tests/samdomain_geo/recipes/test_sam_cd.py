@@ -96,7 +96,7 @@ def test_a_frozen_encoder_does_not_move(sam: Sam, recipe: Recipe, batch: Batch) 
 
 
 def test_a_short_fit_finds_the_square(sam: Sam, batch: Batch) -> None:
-    """Forty steps of the advised recipe are enough for two pairs."""
+    """Eighty steps of the advised recipe are enough for two pairs."""
     recipe = preset("sam_cd")
     recipe.adapt(sam)
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_a_short_fit_finds_the_square(sam: Sam, batch: Batch) -> None:
     trained = [one for one in sam.parameters() if one.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-3)
     losses: list[float] = []
-    for _ in range(40):
+    for _ in range(80):
         outputs = recipe.aim(recipe.decode(sam, embedding), batch)
         loss = total(recipe.loss(outputs, batch))
         losses.append(loss.item())
