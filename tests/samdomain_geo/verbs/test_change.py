@@ -112,6 +112,7 @@ def test_blocks_and_parts_give_the_same_bytes(
         assert len({(tmp_path / one / name).read_bytes() for one in "abc"}) == 1
 
 
+@pytest.mark.enable_socket  # Dask talks to its workers over the loopback device
 def test_two_workers_give_the_same_bytes(
     pair: tuple[Path, Path], sam_cd: Path, tmp_path: Path
 ) -> None:
