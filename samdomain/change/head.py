@@ -117,6 +117,7 @@ class ChangeHead(Injection):
             any batch.
         joining: "ordered" as published, or "unordered": the answer is the same whichever date
             comes first.
+        prior: see `ChangeBranch`.
 
     Source: Ding et al., Adapting Segment Anything Model for Change Detection in VHR Remote
     Sensing Images (2024), section III.
@@ -134,6 +135,7 @@ class ChangeHead(Injection):
     normalised: bool = True
     norm: NormName = "group"
     joining: Joining = "unordered"
+    prior: float = 0.05
 
     def __post_init__(self) -> None:
         """Refuse strides and widths that do not fit together."""
@@ -150,6 +152,8 @@ class ChangeHead(Injection):
             2 * one != other for one, other in zip(self.strides, self.strides[1:], strict=False)
         ):
             raise InjectionError(f"strides are {self.strides}: each has to be twice the one before")
+        if not 0 < self.prior < 1:
+            raise InjectionError(f"prior is {self.prior}: give a probability between 0 and 1")
         if self.norm not in NORMS or self.joining not in {"ordered", "unordered"}:
             raise InjectionError(
                 f"norm is {self.norm!r} and joining {self.joining!r}: allowed are "
@@ -193,7 +197,8 @@ class ChangeHead(Injection):
         if self.latents:
             branch = LatentBranch(read, self.latents, self.temperature)
             latents = Latents(branch, norm, self.joining, normalised=self.normalised)
-        change = ChangeBranch(2 * sum(read.values()), self.hidden, self.blocks, norm)
+        inside = 2 * sum(read.values())
+        change = ChangeBranch(inside, self.hidden, self.blocks, norm, self.prior)
         return ChangeNetwork(decoder, latents, change, tuple(read), self.joining)
 
 

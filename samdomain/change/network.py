@@ -138,14 +138,20 @@ class ChangeBranch(nn.Module):
         hidden: channels between; other than those inside, a 1x1 convolution brings them there.
         blocks: residual blocks of two convolutions each.
         norm: see `Norm`.
+        prior: probability of a change that training begins with, between 0 and 1. Near that of
+            the data it saves the steps in which only what did not change is learned; see Lin et
+            al., Focal Loss for Dense Object Detection (2017), section 3.3.
     """
 
-    def __init__(self, inside: int, hidden: int, blocks: int, norm: Norm) -> None:
+    def __init__(
+        self, inside: int, hidden: int, blocks: int, norm: Norm, prior: float = 0.5
+    ) -> None:
         super().__init__()
         entry = nn.Identity() if inside == hidden else _convolved(inside, hidden, norm, size=1)
         self.blocks = nn.Sequential(entry, *(Residual(hidden, norm) for _ in range(blocks)))
         self.attended = _convolved(hidden, _ATTENDED, norm, size=1)
         self.logit = nn.Conv2d(_ATTENDED, 1, kernel_size=1)
+        nn.init.constant_(self.logit.bias, math.log(prior / (1 - prior)))
 
     def forward(
         self, maps: Float[Tensor, "b c h w"], attention: Float[Tensor, "b d h w"] | None

@@ -33,6 +33,7 @@ _PUBLISHED = ChangeHead(
     normalised=False,
     norm="batch",
     joining="ordered",
+    prior=0.5,
 )
 _ENTROPY = ClassCost(cross_entropy=1.0, dice=0.0)
 _RGB = 3
@@ -54,9 +55,9 @@ class SamCD(Values):
       latents.
     - "recommended", the defaults: a head a tenth of the size, which trains on a CPU. It reads
       mean and distance of the dates, so that swapped dates have the same answer; group
-      normalisation, which small batches do not disturb; a Dice loss beside the cross-entropy,
-      since few pixels change; and features are turned in the place of images, since an encoder
-      that runs once for each image is most of the time.
+      normalisation, which small batches do not disturb; a Dice loss beside the cross-entropy, and
+      a low probability to begin with, since few pixels change. Features are turned in the place
+      of images, since an encoder that runs once for each image is most of the time.
     - "plain": as recommended, without latents: no attention, no temporal loss.
 
     Masks of a batch say where something changed; its images have two dates (T=2, C, H, W), the

@@ -145,6 +145,7 @@ def test_bad_questions_are_refused(tiny: Sam, images: Tensor) -> None:
         ({"strides": (4, 8, 16)}, "3 strides are given for 2 widths"),
         ({"strides": (4, 16)}, "twice the one before"),
         ({"norm": "layer"}, "allowed are batch, group"),
+        ({"prior": 1.0}, "a probability between 0 and 1"),
     ],
 )
 def test_bad_heads_are_refused(values: dict, told: str, unchecked: None) -> None:
