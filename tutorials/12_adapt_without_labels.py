@@ -26,12 +26,13 @@ from samdomain import AutomaticMasks, Prompts, load_sam, save_adapter, trainable
 from samdomain.adapter_file import AdapterCard, DataSource
 from samdomain.anchor import guides_of
 from samdomain.cache import cache_features
+from samdomain.metrics import iou_score
 from samdomain.recipes import Batch, SelfTraining, WeSAM, preset, total
 from samdomain.sam import Sam
 
 # A shorter run for tests: python 12_adapt_without_labels.py 1
 EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 12
-TRAIN, TEST = (12, 8) if EPOCHS > 1 else (2, 2)
+TRAIN, TEST = (12, 8) if EPOCHS > 1 else (1, 1)
 SIZE = 256  # pixels of each image
 folder = Path(tempfile.mkdtemp(prefix="samdomain-tutorial-"))
 torch.manual_seed(0)
@@ -136,9 +137,11 @@ def adapted(recipe: WeSAM, sam: Sam) -> list[dict[str, float]]:
 
 def truth(recipe: WeSAM, sam: Sam) -> float:
     """Return the mean IoU of the test's pits: nothing that trains or chooses sees it."""
-    with torch.no_grad():
-        pixels, masks, _ = zip(*test, strict=True)
-        return float(recipe.measure(sam, Batch(pixels, masks))["iou"].mean())
+    overlaps: list[float] = []
+    for image, masks, boxes in test:
+        found = recipe.predict(sam, image, Prompts(boxes=boxes)).logits[:, 0] > 0
+        overlaps += [float(iou_score(*pair)) for pair in zip(found, masks, strict=True)]
+    return float(np.mean(overlaps))
 
 
 print(f"the base: mean IoU {truth(recipe, sam.eval()):.3f} with true boxes")
