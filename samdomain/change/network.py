@@ -151,7 +151,7 @@ class ChangeBranch(nn.Module):
         self.blocks = nn.Sequential(entry, *(Residual(hidden, norm) for _ in range(blocks)))
         self.attended = _convolved(hidden, _ATTENDED, norm, size=1)
         self.logit = nn.Conv2d(_ATTENDED, 1, kernel_size=1)
-        nn.init.constant_(self.logit.bias, math.log(prior / (1 - prior)))
+        self.logit.bias = nn.Parameter(torch.tensor([math.log(prior / (1 - prior))]))
 
     def forward(
         self, maps: Float[Tensor, "b c h w"], attention: Float[Tensor, "b d h w"] | None
