@@ -92,7 +92,15 @@ SHORT = {
 }
 
 
-@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
+# It trains one model three times; its recipe is trained in the room of training, too.
+LONG = {"12_adapt_without_labels"}
+
+
+@pytest.mark.parametrize(
+    "tutorial",
+    [pytest.param(one, marks=pytest.mark.slow) if one.stem in LONG else one for one in TUTORIALS],
+    ids=lambda path: path.stem,
+)
 def test_tutorials_run_in_a_short_form(tutorial: Path, tmp_path: Path) -> None:
     """Each tutorial runs from start to end and prints a figure that the reader can check."""
     assert "IoU" in run(tmp_path, str(tutorial), SHORT[tutorial.stem])

@@ -10,7 +10,9 @@ from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
+from samdomain.change import ChangeDecoder, detect_change
 from samdomain.classes import ClassHead, classify
+from samdomain.features import FeatureDecoder, image_features
 from samdomain.injection import injections
 from samdomain.sam import Sam, encode
 from samdomain.testing.injections import logits, made_image
@@ -24,12 +26,23 @@ class _Forward(nn.Module):
         self.sam = sam
 
     def forward(self) -> Tensor:
-        answer = logits(self.sam).flatten()
-        if not isinstance(self.sam.mask_decoder, ClassHead):
-            return answer
-        # Classes have parameters that no prompt reaches.
-        classes = classify(self.sam, encode(self.sam, made_image(self.sam)))
-        return torch.cat([answer, classes.low_res.flatten()])
+        answers = [logits(self.sam), *_beside_prompts(self.sam)]
+        return torch.cat([one.flatten() for one in answers])
+
+
+def _beside_prompts(sam: Sam) -> list[Tensor]:
+    """Return what a head says that has parameters which no prompt reaches."""
+    image = made_image(sam)
+    match sam.mask_decoder:
+        case ClassHead():
+            return [classify(sam, encode(sam, image)).low_res]
+        case ChangeDecoder():
+            return [detect_change(sam, encode(sam, [image, image.flip(-1)])).low_res]
+        case FeatureDecoder():
+            found = image_features(sam, encode(sam, image))
+            return [found.pooled, found.patches]
+        case _:
+            return []
 
 
 def check_distributed(*sams: Sam, processes: int = 2) -> None:

@@ -7,7 +7,9 @@ import pytest
 from samdomain.adapters import AdaptFormer, HighFrequencyPrompt, Houlsby, MedicalAdapter
 from samdomain.bands import Bands
 from samdomain.catalogue import INJECTIONS, injection_class
+from samdomain.change import ChangeHead
 from samdomain.classes import ClassTokens, PyramidClasses
+from samdomain.features import FeatureHead
 from samdomain.injection import Injection
 from samdomain.lora import ConvLoRA, LoRA
 from samdomain.lora.peft_tuner import PeftTuner
@@ -32,6 +34,8 @@ ONE_OF_EACH: tuple[Injection, ...] = (
     Bands(5),
     ClassTokens(2),
     PyramidClasses(2),
+    ChangeHead(),
+    FeatureHead(16),
     PeftTuner({"peft_type": "LOHA", "target_modules": ["qkv"], "r": 2}),
 )
 

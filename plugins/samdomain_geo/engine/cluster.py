@@ -118,14 +118,16 @@ class Cluster:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask from telling that the scheduler is lost: we do."""
-    speaker = logging.getLogger("distributed.client")
-    before = speaker.level
-    speaker.setLevel(logging.CRITICAL)
+    """Keep Dask, and the loop that it runs in, from telling that the scheduler is lost: we do."""
+    speakers = [logging.getLogger(name) for name in ("distributed.client", "tornado.application")]
+    before = [speaker.level for speaker in speakers]
+    for speaker in speakers:
+        speaker.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        speaker.setLevel(before)
+        for speaker, level in zip(speakers, before, strict=True):
+            speaker.setLevel(level)
 
 
 def _do(index: int, station: str) -> dict[str, float]:

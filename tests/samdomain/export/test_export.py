@@ -101,6 +101,7 @@ def test_boxes_are_chosen_image_by_image() -> None:
     torch.testing.assert_close(graph.boxes(logits), torch.cat([around, whole, whole]))
 
 
+@pytest.mark.slow  # the trace is that of ONNX, a minute each
 @pytest.mark.skipif(find_spec("openvino") is None, reason="no openvino here")
 def test_openvino_answers_alike(folder: Path, tmp_path: Path) -> None:
     """The pair of files, for one image and for several; their metadata tells the use."""
