@@ -92,8 +92,8 @@ SHORT = {
 }
 
 
-# It trains one model three times; its recipe is trained in the room of training, too.
-LONG = {"12_adapt_without_labels"}
+# Minutes each: their recipes and commands are tested in their own rooms, too.
+LONG = {"04_no_more_prompts", "05_few_shot_plates", "09_volumes", "12_adapt_without_labels"}
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,10 @@ with torch.no_grad():
 @pytest.mark.parametrize(
     "compiled",
     [
-        'torch.compile(SegmenterGraph(network, (40, 56)), backend="aot_eager", fullgraph=True)',
+        pytest.param(
+            'torch.compile(SegmenterGraph(network, (40, 56)), backend="aot_eager", fullgraph=True)',
+            marks=pytest.mark.slow,
+        ),
         pytest.param('torch.compile(network, backend="eager")', marks=pytest.mark.slow),
         pytest.param('torch.compile(network, backend="aot_eager")', marks=pytest.mark.slow),
     ],
