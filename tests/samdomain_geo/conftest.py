@@ -20,7 +20,7 @@ from samdomain_geo.engine.plan import Grid, Manifest, Tiling
 from samdomain_geo.scenes.raster import open_scene
 
 # Tests of workers run where the extra dask is installed.
-collect_ignore = ["test_cluster.py"] if find_spec("distributed") is None else []
+collect_ignore = ["engine/test_cluster.py"] if find_spec("distributed") is None else []
 
 UTM = "EPSG:32636"
 ORIGIN = (500_000.0, 30_000.0)
