@@ -13,7 +13,8 @@ off goes on where its last epoch ended: its folder is in benchmarks/runs, which 
 Epochs are chosen on validation; all figures are of the test but those called `val`. `seconds` are
 wall seconds of this machine, and of the last start alone where a training was cut off. They hold
 the first pass through the frozen encoder, unless an earlier cell has left what it gave: `kept` says
-how many images and views were there. `cpu_seconds` are those of the training on all cores.
+how many images and views were there. `cpu_seconds` are those of the training on all cores. Trainings compute in bf16 where
+the processor has it, figures of the test in fp32.
 """
 
 import csv
@@ -27,7 +28,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from grid import run_grid
+from grid import precision, run_grid
 from real_data import FOLDER
 
 from samdomain.cache import features_folder
@@ -103,6 +104,7 @@ def trained(name: str, words: Sequence[str], changes: Sequence[str], measure: Me
     kept = sum(1 for _ in features_folder().glob("*/*"))
     more = ["--resume"] if folder.exists() else []
     flags = [*words, *changes, f"--seeds={seed}", f"--out={folder}", "--half", *more]
+    flags.append(f"--trainer.precision={precision()}")
     told = dict(fit(flags).summary())
     model = adapted(Command("test", [f"--config={folder}"]), folder / "adapter")
     files = (folder / "adapter").iterdir()

@@ -63,8 +63,8 @@ class MaskDecoder(OneImageMaskDecoder):
         """
         n, d, h, w = image_embeddings.shape
         tokens = torch.cat([own.expand(n, -1, -1), sparse_prompt_embeddings], dim=1)
-        image = _channels_last(image_embeddings + dense_prompt_embeddings)
-        positions = _channels_last(image_pe).expand(n, -1, -1, -1)
+        image = _as_computed(_channels_last(image_embeddings + dense_prompt_embeddings))
+        positions = _as_computed(_channels_last(image_pe)).expand(n, -1, -1, -1)
         tokens, image = self.transformer(image, positions, tokens)  # (n, k + t, d), (n, h * w, d)
         upscaled = self.output_upscaling(image.transpose(1, 2).reshape(n, d, h, w))
         weights = torch.stack(
@@ -77,6 +77,12 @@ class MaskDecoder(OneImageMaskDecoder):
 def _channels_last(maps: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d h w"]:
     """Lay maps out as the transformer's tokens are: mixed layouts take several times as long."""
     return maps.contiguous(memory_format=torch.channels_last)
+
+
+def _as_computed(maps: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d h w"]:
+    """Give maps the type that autocast computes in, where it is on: else each layer casts anew."""
+    device = maps.device.type
+    return maps.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else maps
 
 
 def build_prompt_encoder(spec: SamSpec) -> PromptEncoder:
