@@ -34,6 +34,7 @@ from real_data import FOLDER
 from samdomain.cache import features_folder
 from samdomain.recipes import Promptable, Recipe, SamLP
 from samdomain.sam import SamLike
+from samdomain.sam.spec import PROMPT_KINDS
 from samdomain.training.command import Command, checkpoints
 from samdomain.training.evaluation import Row, evaluate
 from samdomain.training.fit import fit
@@ -86,7 +87,7 @@ def plates() -> dict[str, Callable[[], Result]]:
 def points() -> dict[str, Callable[[], Result]]:
     """Return the cells of clicks."""
     words = ("--config=points", f"--data.folder={FOLDER}")
-    return {"points-zero": partial(base, words, by_source)} | {
+    return {"points-zero": partial(untaught, words)} | {
         f"points-{seed}": partial(trained, f"points-{seed}", words, (), by_source) for seed in SEEDS
     }
 
@@ -95,6 +96,13 @@ def base(words: Sequence[str], measure: Measure) -> Result:
     """Measure the weights as they are."""
     model = adapted(Command("test", words), BASE)
     return {"test": measure(model.recipe, model.sam, model.data.found("test").samples)}
+
+
+def untaught(words: Sequence[str]) -> Result:
+    """Measure the weights as they are also by clicks, which they never saw."""
+    model = adapted(Command("test", words), BASE)
+    model.sam.spec = replace(model.sam.spec, prompts=PROMPT_KINDS)
+    return {"test": by_source(model.recipe, model.sam, model.data.found("test").samples)}
 
 
 def trained(name: str, words: Sequence[str], changes: Sequence[str], measure: Measure) -> Result:
