@@ -1,7 +1,8 @@
 """SAM-SP: a SAM that prompts itself with the box of its own first answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -12,7 +13,14 @@ from samdomain.injection import Injected
 from samdomain.lora import LoRA
 from samdomain.losses import self_distillation_loss
 from samdomain.metrics import dice_score
-from samdomain.prompting import predicted_boxes, roughened, self_prompt
+from samdomain.prompting import (
+    ToPrompts,
+    boxes_around,
+    predicted_boxes,
+    roughened,
+    self_prompt,
+    whole_images,
+)
 from samdomain.recipes.answering import ask, score_images
 from samdomain.recipes.batch import Batch
 from samdomain.recipes.legend import THING, Legend
@@ -47,7 +55,10 @@ class SamSP(Values):
       vanishes where a mask is empty and sure, as the first pass's is in the beginning: with Dice
       alone it stays empty, at 20 to 1 both passes begin to learn later. The divergence of
       confident logits is some nats where Dice is 1 at most: so alpha is 0.1. Boxes are jittered
-      in training, so that the second pass learns to mend a box that is a little off.
+      in training, so that the second pass learns to mend a box that is a little off. Half of the
+      images are asked by their true box: early first answers are poor, and a decoder that has to
+      find the object whatever its box says learns to ignore boxes. Then the second pass is no
+      better than the first, and no teacher.
 
     Attributes:
         tuning: what trains.
@@ -57,6 +68,8 @@ class SamSP(Values):
         rounds: passes after the first.
         jitter: share of the width or height by which a side of a box moves in training, as one
             standard deviation.
+        rehearsal: share of the images whose true box asks in training, in the place of their own.
+            Who trains by `decode` alone, without true masks, has none.
         rate: learning rate.
         share: part of the training's steps; there is no other stage.
 
@@ -73,6 +86,7 @@ class SamSP(Values):
     first: float = 1.0
     rounds: int = 1
     jitter: float = 0.05
+    rehearsal: float = 0.5
     rate: float = 2e-3
     share: float = 1.0
 
@@ -81,7 +95,13 @@ class SamSP(Values):
         """Return the recipe as the paper has it, and as we advise."""
         return {
             "paper": cls(
-                tuning=FULL, loss_of_masks=DICE, alpha=1.0, first=0.0, jitter=0.0, rate=1e-4
+                tuning=FULL,
+                loss_of_masks=DICE,
+                alpha=1.0,
+                first=0.0,
+                jitter=0.0,
+                rehearsal=0.0,
+                rate=1e-4,
             ),
             "recommended": cls(),
         }
@@ -101,18 +121,13 @@ class SamSP(Values):
         return self.tuning(sam)
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
-        """Encode the images once, and answer the null prompt and then its own boxes."""
-        return self.aim(self.decode(sam, batch.encoded(sam)), batch)
+        """Encode the images once, and answer the null prompt and then boxes."""
+        embedding = batch.encoded(sam)
+        return self.aim(self._asked(sam, embedding, self._rehearsed(batch)), batch)
 
     def decode(self, sam: SamLike, embedding: Embedding) -> tuple[Prediction, ...]:
         """Answer the null prompt and then boxes of its own, which are jittered."""
-
-        def boxes(prediction: Prediction) -> Prompts:
-            chance = torch.default_generator
-            prompts = predicted_boxes(prediction)
-            return roughened(prompts, prediction.frame, chance, share=self.jitter)
-
-        return self_prompt(sam, embedding, self.rounds, boxes)
+        return self._asked(sam, embedding, {})
 
     def aim(self, predictions: Sequence[Prediction], batch: Batch) -> Outputs:
         """Return the passes with the masks that each should have found."""
@@ -160,3 +175,28 @@ class SamSP(Values):
             "dice": score_images(dice_score, others[-1] if others else first, batch),
             "dice_first": score_images(dice_score, first, batch),
         }
+
+    def _rehearsed(self, batch: Batch) -> dict[int, Float[Tensor, "4"]]:
+        """Return the true boxes of the images that are asked by them, chosen by chance."""
+        masks = batch.foregrounds()
+        there = [i for i, mask in enumerate(masks) if bool(mask.any())]
+        chosen = [i for i in there if float(torch.rand(())) < self.rehearsal]
+        boxes = boxes_around([masks[i] for i in chosen]).boxes if chosen else None
+        return {} if boxes is None else dict(zip(chosen, boxes, strict=True))
+
+    def _asked(
+        self, sam: SamLike, embedding: Embedding, true: Mapping[int, Tensor]
+    ) -> tuple[Prediction, ...]:
+        """Answer the null prompt, and then jittered boxes: the true ones that are given, or own."""
+
+        def rough(rule: ToPrompts, prediction: Prediction) -> Prompts:
+            prompts = rule(prediction)
+            own = [] if prompts.boxes is None else list(prompts.boxes)
+            images = prompts.image_indices().tolist()
+            boxes = [true.get(i, box).to(box) for i, box in zip(images, own, strict=True)]
+            asked = replace(prompts, boxes=torch.stack(boxes))
+            chance = torch.default_generator
+            return roughened(asked, prediction.frame, chance, share=self.jitter)
+
+        seen, empty = partial(rough, predicted_boxes), partial(rough, whole_images)
+        return self_prompt(sam, embedding, self.rounds, seen, empty=empty)
