@@ -285,6 +285,7 @@ def words(fold: int) -> list[str]:
         f"--data.folder={laid_out(FOLDER / 'busi', RUNS / f'fold{fold}', fold)}",
         f"--trainer.max_epochs={EPOCHS}",
         f"--data.batch_size={BATCH}",
+        "--data.source=null",  # images without a lesion are among these
         "--data.views=1",  # mirror images are in the folder; no probe turns what it sees
         f"--trainer.precision={precision()}",
         "--trainer.max_time=00:00:10:00",
