@@ -42,7 +42,7 @@ class CaseRun:
     labels: LabelFiles | None = None
     modality: str = ""
     channels: int = 3
-    _warned: set[str] = field(default_factory=set, init=False, repr=False)
+    _warned: set[str] = field(default_factory=set[str], init=False, repr=False)
 
     def __call__(self, cases: Sequence[Found], done: dict[str, Row]) -> list[Row]:
         """Look at all cases that are not done; return the rows of all, in the order of cases.
