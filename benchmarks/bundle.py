@@ -110,7 +110,7 @@ def run(bundle: Path, names: list[str], kind: str, out: Path, **words: object) -
     workflow = ConfigWorkflow(
         [str(bundle / "configs" / f"{name}.json") for name in names],
         workflow_type=kind,
-        logging_file=str(bundle / "configs" / "logging.conf"),
+        logging_file=False,
         bundle_root=str(bundle),
         output_dir=str(out),
         device="cpu",

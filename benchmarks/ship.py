@@ -92,7 +92,7 @@ def alarms(run: str) -> dict[str, float]:
     if not (RESULTS / "false_alarms" / f"{run}.json").exists():
         return {}
     told = read_cell("false_alarms", run)["together"]
-    return {"free crops": told["crops"], "free crops with over 1% marked": told["alarms"]}
+    return {"free crops": told["crops"], "free crops with a false alarm": told["alarms"]}
 
 
 if __name__ == "__main__":
