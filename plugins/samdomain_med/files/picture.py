@@ -9,7 +9,7 @@ from jaxtyping import Bool, Integer
 from PIL import Image
 
 from samdomain.errors import InputError
-from samdomain.training.pictures import GREY_MODES, loaded, read_values, values_of
+from samdomain.training.pictures import BROKEN, GREY_MODES, loaded, read_values, values_of
 from samdomain_med.files.case import Case, Kind
 from samdomain_med.files.mark import told
 
@@ -53,8 +53,7 @@ def read_picture(path: Path, name: str | None = None) -> Case:
     notes: list[str] = []
     with loaded(path) as image:
         values, valid = _pixels(image)
-    with Image.open(path) as stored:  # Pillow forgets what it applied to a TIFF
-        pages, orientation = getattr(stored, "n_frames", 1), stored.getexif().get(_ORIENTATION, 1)
+    pages, orientation = _stored(path)
     if pages > 1:
         raise InputError(
             f"{path} has {pages} pages: save each as a picture of its own, or a stack of slices "
@@ -69,6 +68,15 @@ def read_picture(path: Path, name: str | None = None) -> Case:
     return Case(
         name or path.stem, path, values, Picture(), valid=valid, notes=tuple(notes)
     )  # fmt: skip
+
+
+def _stored(path: Path) -> tuple[int, int]:
+    """Return the number of pages, and how they are turned: Pillow forgets what it applied."""
+    try:
+        with Image.open(path) as stored:
+            return getattr(stored, "n_frames", 1), stored.getexif().get(_ORIENTATION, 1)
+    except BROKEN as error:
+        raise InputError(f"{path} is broken: {error}") from error
 
 
 def _pixels(image: Image.Image) -> tuple[np.ndarray, Bool[np.ndarray, "h w"] | None]:
