@@ -5,19 +5,22 @@
 Five folds as in the data: fold K is the test, fold K + 1 chooses the epoch, the other three train.
 Both networks see the same images at 256 pixels, each scaled by its own values, and their mirror
 images: no other view is one that a probe makes, which is at the top. Normal images train too, or
-nobody could say what a network does without a lesion. The U-Net (random weights, nothing was
-downloaded) has the seconds that `sam_sp` of the same fold took, ten minutes at most.
+nobody could say what a network does without a lesion. Both compute in bf16 where the processor has
+it, in training alone.
 
-`features` sends all images through the frozen part of the encoder, once for all folds, which no
-fold's seconds contain. `step` times a step of both. `lesions` are means over images with a lesion;
-`false_alarms` is the share of normal images with more than 1% of their area marked. `summary`
-joins the folds. Runs are in benchmarks/runs, which is not committed.
+`features` sends all images through the frozen part of the encoder, once for all folds. The U-Net
+(random weights, nothing was downloaded) has the seconds that `sam_sp` of the same fold took and
+those of `features` on top, as if each fold had had to compute them alone; ten minutes at most.
+`step` times a step of both. `lesions` are means over images with a lesion; `false_alarms` is the
+share of normal images with more than 1% of their area marked. `summary` joins the folds. A fold
+that was cut off begins anew. Runs are in benchmarks/runs, which is not committed.
 """
 
-import csv
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -25,10 +28,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from grid import read_cell, run_grid
+from busi_folds import FOLDS, laid_out
+from grid import precision, read_cell, run_grid
 from monai.losses import DiceFocalLoss
 from monai.networks.nets import UNet
-from PIL import Image
 from real_data import FOLDER
 from torch import Tensor, nn
 
@@ -45,7 +48,6 @@ from samdomain.training.fit import fit
 from samdomain.training.sample import Sample
 
 RUNS = Path(__file__).parent / "runs" / "busi"
-FOLDS = 5
 LIMIT_S = 600
 # An image takes a step 1.5 s on one thread, features kept: two epochs of some 180 images end within
 # the limit even there. Steps of two images instead of four make twice as many of them, as many as
@@ -95,13 +97,17 @@ def step() -> Result:
     batch = collate([read_item(one) for one in samples])
 
     def ours() -> None:
-        total(stage.loss(stage.forward(view, batch), batch)).backward()
+        with in_precision():
+            loss = total(stage.loss(stage.forward(view, batch), batch))
+        loss.backward()
 
     network, criterion = build_unet(0), DiceFocalLoss(sigmoid=True)
     images, masks = squares(built.module.sam.spec, samples * (UNET_BATCH // len(samples)))
 
     def theirs() -> None:
-        criterion(network(images), masks).backward()
+        with in_precision():
+            loss = criterion(network(images).float(), masks)
+        loss.backward()
 
     times = {name: fastest(one) for name, one in (("sam_sp", ours), ("unet", theirs))}
     per_epoch = math.ceil(len(built.data.found("train").samples) / built.data.batch_size)
@@ -125,8 +131,8 @@ def fastest(act: Callable[[], None], rounds: int = 4) -> float:
 def sam_sp(fold: int) -> Result:
     """Train an adapter and measure it."""
     folder, began = RUNS / f"sam_sp-{fold}", time.process_time()
-    more = ["--resume"] if folder.exists() else []
-    told = dict(fit([*words(fold), f"--out={folder}", "--half", *more]).summary())
+    shutil.rmtree(folder, ignore_errors=True)
+    told = dict(fit([*words(fold), f"--out={folder}", "--half"]).summary())
     cpu = time.process_time() - began
     segmenter, _ = load_segmenter(folder / "adapter")
 
@@ -143,13 +149,14 @@ def sam_sp(fold: int) -> Result:
 
 def unet(fold: int, seconds: float | None = None) -> Result:
     """Train MONAI's U-Net for as long, and measure it."""
-    seconds = seconds or min(LIMIT_S, read_cell("busi", f"sam_sp-{fold}")["seconds"])
+    cells = (read_cell("busi", name) for name in (f"sam_sp-{fold}", "features"))
+    seconds = seconds or min(LIMIT_S, sum(cell["seconds"] for cell in cells))
     built = built_for(fold)
     spec, data = built.module.sam.spec, built.data
     network = build_unet(fold)
     look = partial(look_by, network, spec)
     images, masks = squares(spec, data.found("train").samples)
-    val = data.found("val").samples
+    val = pairs(data.found("val").samples)
     best, kept, epochs = -1.0, network.state_dict(), 0
     optimizer = torch.optim.AdamW(network.parameters(), UNET_RATE)
     criterion = DiceFocalLoss(sigmoid=True)
@@ -160,11 +167,13 @@ def unet(fold: int, seconds: float | None = None) -> Result:
             for group in optimizer.param_groups:  # a cosine, as `samdomain fit` has
                 group["lr"] = UNET_RATE * (1 + math.cos(math.pi * min(1, spent / seconds))) / 2
             optimizer.zero_grad()
-            criterion(network(images[rows]), masks[rows]).backward()
+            with in_precision():
+                loss = criterion(network(images[rows]).float(), masks[rows])
+            loss.backward()
             optimizer.step()
             spent = time.monotonic() - began
         epochs += 1
-        dice = fmean(float(dice_score(look(image), true)) for image, true in pairs(val))
+        dice = fmean(float(dice_score(look(image), true)) for image, true in val)
         if dice > best:
             best, kept = dice, {k: one.clone() for k, one in network.state_dict().items()}
     network.load_state_dict(kept)
@@ -259,6 +268,11 @@ def frame_of(spec: SamSpec, image: Tensor) -> Frame:
     return Frame(((image.shape[1], image.shape[2]),), spec.input_size, spec.padding)
 
 
+def in_precision() -> AbstractContextManager[Any]:
+    """Return what a training of `samdomain fit` computes in."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bf16-mixed")
+
+
 def built_for(fold: int) -> Built:
     """Return module and data of a fold; nothing is adapted yet."""
     return Command("fit", words(fold)).build(fold)
@@ -271,47 +285,17 @@ def words(fold: int) -> list[str]:
         f"--data.folder={laid_out(FOLDER / 'busi', RUNS / f'fold{fold}', fold)}",
         f"--trainer.max_epochs={EPOCHS}",
         f"--data.batch_size={BATCH}",
+        "--data.source=null",  # images without a lesion are among these
+        "--data.views=1",  # mirror images are in the folder; no probe turns what it sees
+        f"--trainer.precision={precision()}",
         "--trainer.max_time=00:00:10:00",
         f"--seeds={fold}",
         "--model.card.summary=Finds lesions in breast ultrasound without prompts.",
         "--model.card.classes=[lesion]",
         "--model.card.modality=US",
+        "--model.card.licence=as its training data",
         "--model.card.data=[{name: BUSI subset, licence: Creative Commons}]",
     ]
-
-
-def laid_out(data: Path, folder: Path, fold: int) -> Path:
-    """Write the splits of a fold as folders of images and masks, mirror images for training."""
-    if (folder / "done").exists():
-        return folder
-    with (data / "splits.csv").open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    for row in rows:
-        split = split_of(int(row["split"].removeprefix("fold")), fold)
-        stem = Path(row["file"]).stem
-        image = data / row["class"] / "images" / row["file"]
-        mask = next((data / row["class"] / "masks").glob(f"{stem}.*"))
-        for path, kind in ((image, "images"), (mask, "masks")):
-            mode = "L" if kind == "masks" else "RGB"
-            pixels = np.asarray(Image.open(path).convert(mode))
-            write(pixels, folder / split / kind / f"{row['class']}-{stem}.png")
-            if split == "train":
-                write(
-                    pixels[:, ::-1], folder / split / kind / f"{row['class']}-{stem}-mirrored.png"
-                )
-    (folder / "done").touch()
-    return folder
-
-
-def write(pixels: np.ndarray, path: Path) -> None:
-    """Write an image."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
-
-
-def split_of(own: int, fold: int) -> str:
-    """Return what an image of a fold is for: the next fold chooses the epoch."""
-    return {fold: "test", (fold + 1) % FOLDS: "val"}.get(own, "train")
 
 
 if __name__ == "__main__":

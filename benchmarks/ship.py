@@ -3,7 +3,10 @@
     python benchmarks/ship.py polyp     from benchmarks/runs and benchmarks/results
 
 Of the seeds that are there, the one with the best figure on validation ships. The model card has
-the words of the shipped config, and the figures of every seed, with those of the test beside.
+the words of the shipped config, and the figures of every seed, with those of the test beside; and
+the false alarms of what ships, where benchmarks/false_alarms.py measured its run:
+
+    python benchmarks/false_alarms.py benchmarks/runs/polyp-recommended-0/adapter
 """
 
 import sys
@@ -66,7 +69,7 @@ def ship(name: str) -> Path:
         data=tuple(words.data),
         modality=words.modality,
         intended_use=words.intended_use,
-        metrics={"seed": int(best), **figures(cells)},
+        metrics={"seed": int(best), **figures(cells), **alarms(f"{one.cells}-{best}")},
     )
     folder = PLUGINS / one.plugin / "adapters" / name
     save_adapter(loaded.sam, folder, card, dtype=torch.float16, overwrite=True)
@@ -82,6 +85,14 @@ def figures(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
         for name, value in cell.get(split, {}).items()
         if isinstance(value, float)
     }
+
+
+def alarms(run: str) -> dict[str, float]:
+    """Return how often an adapter marks something where there is nothing, where it is measured."""
+    if not (RESULTS / "false_alarms" / f"{run}.json").exists():
+        return {}
+    told = read_cell("false_alarms", run)["together"]
+    return {"free crops": told["crops"], "free crops with a false alarm": told["alarms"]}
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from samdomain_med.volume_prompts import VolumeBox
 EPOCHS = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 TRAIN = 5 if EPOCHS > 1 else 1
 SHAPE = (40, 48, 14) if EPOCHS > 1 else (40, 48, 6)  # voxels along X, Y and Z
-AFFINE = np.diag([-1.0, -1.0, 2.5, 1.0])  # millimetres: slices are thick
+AFFINE = np.diag([1.0, 1.0, 2.5, 1.0])  # millimetres: slices are thick
 folder = Path(tempfile.mkdtemp(prefix="samdomain-tutorial-"))
 torch.manual_seed(0)
 
@@ -185,6 +185,7 @@ print("a picture to judge by:", folder / "volumes.png")
 # - The box is too large for the ends of a round organ, as the picture shows. `propagate(...,
 #   Following(margin=0))` asks each slice by the box around the answer of the one before: IoU 0.83
 #   in the place of 0.78 here, but answers may drift.
-# - An adapter wants the axis and the neighbours of its training: `--axis` of `med segment`.
+# - An adapter wants the axis and the neighbours of its training: `--axis` of `med segment`, which
+#   turns each volume to right, anterior, superior first, as its affine says, and the mask back.
 # - The MONAI bundle `hippocampus_sam` trains, resumes and evaluates this on real volumes by
 #   `python -m monai.bundle run`, and leaves an adapter for `samdomain med segment` as well.

@@ -13,12 +13,14 @@ from samdomain.metrics import dice_score
 from samdomain.recipes import Legend, SamSP
 from samdomain_med.files.case import Case
 from samdomain_med.intensities import PICTURE_RANGE, Intensities
+from samdomain_med.orientation import Orientation
 from samdomain_med.slices import Slicing, segment_slices
 
 BACKGROUND = "background"
 
-_RGB = 3
-_IMAGE = 2  # axes of a picture
+PICTURE = 2
+"""Axes of a picture, beside its channels."""
+
 # Below this Dice of the first and the last pass the two have found different things.
 _AGREED = 0.8
 
@@ -47,7 +49,7 @@ class CaseSegmenter:
     Attributes:
         segmenter: what is asked.
         names: names of the classes of its channels, background included where there is one.
-        slicing: how volumes are sliced.
+        slicing: how volumes are sliced, once they are turned to right, anterior, superior.
         intensities: what makes pictures of values that are no eight bits.
     """
 
@@ -61,6 +63,11 @@ class CaseSegmenter:
         """Names of what masks number from 1 on."""
         return tuple(name for name in self.names if name != BACKGROUND)
 
+    @property
+    def channels(self) -> int:
+        """Channels of the images that the model takes."""
+        return self.segmenter.sam.spec.input_channels
+
     @torch.no_grad()
     def __call__(self, case: Case) -> Finding:
         """Return what is found in a case.
@@ -68,11 +75,18 @@ class CaseSegmenter:
         Raises:
             InputError: it has other channels than the model takes.
         """
-        if len(case.shape) == _IMAGE:
+        if len(case.shape) == PICTURE:
             return self._picture(case)
-        values = self.intensities(np.asarray(case.pixels))
+        given = len(case.pixels) * len(self.slicing.offsets)
+        if given != self.channels:
+            raise InputError(
+                f"{case.path} has {len(case.pixels)} channels, {given} with the neighbours of a "
+                f"slice, the model takes {self.channels}"
+            )
+        lying = Orientation.of(case.affine)
+        values = lying.turn(self.intensities(np.asarray(case.pixels)))
         shares = segment_slices(self.segmenter.probabilities, values, self.slicing)
-        return self._found(shares)
+        return self._found(lying.restore(shares))
 
     def _picture(self, case: Case) -> Finding:
         image = self._shown(case)[None]
@@ -87,10 +101,10 @@ class CaseSegmenter:
 
     def _shown(self, case: Case) -> Float[Tensor, "c h w"]:
         """Return a picture as the model's channels, 0 to 255."""
-        taken = self.segmenter.sam.spec.input_channels
-        if len(case.pixels) not in {1, taken}:
+        if len(case.pixels) not in {1, self.channels}:
             raise InputError(
-                f"{case.path} has {len(case.pixels)} channels, the model takes {taken}, or grey"
+                f"{case.path} has {len(case.pixels)} channels, the model takes {self.channels}, or "
+                "grey"
             )
         values = np.asarray(case.pixels)
         shown = (
@@ -98,7 +112,7 @@ class CaseSegmenter:
             if values.dtype == np.uint8
             else self.intensities(values)
         )
-        return shown.expand(taken, -1, -1).clamp(*PICTURE_RANGE)
+        return shown.expand(self.channels, -1, -1).clamp(*PICTURE_RANGE)
 
     def _found(self, shares: Float[Tensor, "..."]) -> Finding:
         legend, planes = self.segmenter.legend, shares.cpu().numpy()

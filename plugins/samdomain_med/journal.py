@@ -50,11 +50,9 @@ class Journal:
                     f"{self.folder} holds a run with another {', '.join(changed) or 'version'}: "
                     "give the same again, or --overwrite"
                 )
+            self._write(settings, rows)  # without a line that was cut off as it was written
             return rows
-        with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with whole_file(self.path) as scratch:
-                scratch.write_text(json.dumps(settings) + "\n")
+        self._write(settings, {})
         return {}
 
     def add(self, row: Row) -> None:
@@ -69,6 +67,13 @@ class Journal:
     def end(self) -> None:
         """Forget all: the results are complete."""
         self.path.unlink(missing_ok=True)
+
+    def _write(self, settings: Mapping[str, Any], rows: Mapping[str, Row]) -> None:
+        lines = [json.dumps(one) + "\n" for one in (dict(settings), *rows.values())]
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with whole_file(self.path) as scratch:
+                scratch.write_text("".join(lines))
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Row]]:
         lines = self.path.read_text().splitlines()

@@ -8,6 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from samdomain_med.files.case import Case
+from samdomain_med.files.mark import told
 from samdomain_med.intensities import Intensities
 
 FOUND, TRUE = (255, 140, 0), (0, 200, 255)
@@ -26,14 +27,15 @@ def draw(
 ) -> bytes:
     """Return a PNG of a picture, or of a volume's slice with most of it, with outlines.
 
-    Text that a device has burnt into the pixels stays in them.
+    It carries our mark, so that no search takes it for a case. Text that a device has burnt into
+    the pixels stays in them.
 
     Args:
         case: what was looked at.
         intensities: what makes pictures of values that are no eight bits.
         found: mask on the case's grid.
         true: the truth, where it is known.
-        axis: along which a volume is sliced.
+        axis: of the file, along which a volume is sliced.
     """
     values, masks = np.asarray(case.pixels), [found] if true is None else [true, found]
     shown = values.astype(np.float32) if values.dtype == np.uint8 else intensities(values).numpy()
@@ -73,5 +75,5 @@ def _png(picture: UInt8[np.ndarray, "h w 3"]) -> bytes:
     if scale < 1:
         image = image.resize([max(1, round(side * scale)) for side in image.size])
     stream = io.BytesIO()
-    image.save(stream, format="PNG")
+    image.save(stream, format="PNG", pnginfo=told())
     return stream.getvalue()

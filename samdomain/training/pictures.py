@@ -1,5 +1,7 @@
 """Read images and masks of everyday formats: PNG, JPEG, TIFF, BMP, WebP."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,12 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 """What the name of an image or a mask may end in, in small letters."""
 
 _ORIENTATION = 0x0112  # EXIF 2.3, section 4.6.4
+BROKEN = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, MemoryError,
+    struct.error, zlib.error,
+)  # fmt: skip
+"""What Pillow raises while it reads the pixels of a file that is broken."""
+
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # values of it whose rows are shown as columns
 
 GREY_MODES = frozenset({"L", "I", "F", "I;16", "I;16B", "I;16L"})
@@ -83,7 +91,7 @@ def loaded(path: Path) -> ImageFile:
     image = _opened(path)
     try:
         load_upright(image)
-    except (OSError, SyntaxError, ValueError) as error:
+    except BROKEN as error:
         image.close()
         raise InputError(f"{path} is broken: {error}") from error
     return image
@@ -93,7 +101,7 @@ def load_upright(image: ImageFile) -> None:
     """Read the pixels of an image that is open, and turn it in itself as viewers show it.
 
     Raises:
-        OSError, SyntaxError, ValueError: the file is broken, in Pillow's words.
+        BROKEN: the file is broken, in Pillow's words.
     """
     # Without a name it is read and not mapped: Pillow 13 maps TIFFs that are stored turned
     # with rows and columns exchanged, which garbles them.

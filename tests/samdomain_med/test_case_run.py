@@ -66,6 +66,18 @@ def test_another_modality_is_warned_of(
     assert rows[0]["share"] == pytest.approx(200 / 2000)
 
 
+@pytest.mark.parametrize(("channels", "warned"), [(3, 1), (1, 0)])
+def test_other_channels_are_warned_of_once(
+    picture: Path, channels: int, warned: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A grey picture for a model of colours, and no line for each of thousands."""
+    journal = Journal(tmp_path / "out")
+    run = CaseRun(Bright(), journal, channels=channels)  # type: ignore[arg-type]
+    with caplog.at_level(logging.WARNING):
+        run([Made(name, picture, "ES") for name in "abc"], journal.begin({}, resume=False))
+    assert caplog.text.count("has 1 channel, the adapter takes 3") == warned
+
+
 def test_a_stopped_run_goes_on(picture: Path, tmp_path: Path) -> None:
     """What is written down is not done again; a line that was cut off is; a lost mask is."""
     journal, asked = Journal(tmp_path / "out"), Bright()
@@ -80,3 +92,16 @@ def test_a_stopped_run_goes_on(picture: Path, tmp_path: Path) -> None:
     assert again == rows
     with pytest.raises(InputError, match="another axis"):
         journal.begin({"axis": 1}, resume=True)
+
+
+def test_a_line_that_was_cut_off_hides_none_behind_it(tmp_path: Path) -> None:
+    """Stopped again later, a run has what it did since."""
+    journal = Journal(tmp_path / "out")
+    journal.begin({}, resume=False)
+    for name in "ab":
+        journal.add({"name": name, "mask": f"{name}.png"})
+    journal.path.write_text(journal.path.read_text()[:-9])
+    assert journal.begin({}, resume=True).keys() == {"a"}
+    for name in "bc":
+        journal.add({"name": name, "mask": f"{name}.png"})
+    assert journal.begin({}, resume=True).keys() == {"a", "b", "c"}

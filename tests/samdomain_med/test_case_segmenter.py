@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -87,3 +88,27 @@ def test_other_channels_are_refused(tmp_path: Path) -> None:
     recipe = SAMed(("background", "polyp"), bands=5)
     with pytest.raises(InputError, match=r"a\.png has 3 channels, the model takes 5"):
         asked(recipe, recipe.classes)(find_cases(tmp_path)[0].read())
+
+
+def test_volumes_of_too_many_channels_are_refused(tmp_path: Path) -> None:
+    """Colours with the neighbours of a slice are more than a model of pictures takes."""
+    nib.save(nib.Nifti1Image(np.ones((8, 9, 4), np.float32), np.eye(4)), tmp_path / "v.nii.gz")
+    case = find_cases(tmp_path)[0].read()
+    colours = replace(case, pixels=np.repeat(case.pixels, 3, axis=0))
+    recipe = SAMed(("background", "organ"))
+    with pytest.raises(InputError, match=r"v\.nii\.gz has 3 channels, 9 with the neighbours"):
+        asked(recipe, recipe.classes)(colours)
+
+
+def test_a_turned_volume_has_the_same_answer_turned(tmp_path: Path) -> None:
+    """How a file stores its axes says nothing of the patient; overlays show the same slices."""
+    values = np.random.default_rng(0).normal(500, 100, (20, 24, 4)).astype(np.float32)
+    straight = nib.Nifti1Image(values, np.diag([1, 1, 3, 1]))
+    turn = np.array([[1, -1], [2, 1], [0, -1]])
+    nib.save(straight, tmp_path / "a.nii.gz")
+    nib.save(straight.as_reoriented(turn), tmp_path / "b.nii.gz")
+    segmenter = asked(SAMed(("background", "organ")), ("background", "organ"))
+    one, other = (segmenter(found.read()).mask for found in find_cases(tmp_path))
+    assert one.any()
+    assert not one.all()
+    assert np.array_equal(nib.orientations.apply_orientation(one, turn), other)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 from samdomain import Prompts, load_segmenter, save_adapter
 from samdomain.adapter_file import AdapterCard
 from samdomain.errors import InputError
-from samdomain.export import SegmenterGraph
+from samdomain.export import SegmenterGraph, write_onnx
 from samdomain.task_network import RecipeLoss
 from samdomain.testing import move_trained
 
@@ -151,6 +152,24 @@ def test_its_graph_takes_what_it_takes(channels: int) -> None:
     with torch.no_grad():
         found = SegmenterGraph(network, (40, 56))(images(channels))
         torch.testing.assert_close(found, network(images(channels)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow  # the trace of ONNX takes a minute
+@pytest.mark.skipif(find_spec("onnxscript") is None, reason="no onnxscript here")
+def test_its_onnx_file_answers_alike(tmp_path: Path) -> None:
+    """In another engine than torch, for one image and for several, from 0 to 1."""
+    openvino = pytest.importorskip("openvino")
+    network = move_trained(SamSegmenter(weights="tiny", temperature=2.0)).eval()
+    write_onnx(network, tmp_path / "network.onnx", (40, 56))
+    run = openvino.Core().compile_model(
+        tmp_path / "network.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    for count in (1, 2):
+        given = images(count=count)
+        with torch.no_grad():
+            expected = network(given)
+        found = torch.from_numpy(run([given.numpy()])["logits"].copy())
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize(

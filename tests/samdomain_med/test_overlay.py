@@ -40,3 +40,11 @@ def test_of_a_volume_the_slice_with_most_is_shown(tmp_path: Path) -> None:
     assert min(seen.shape[:2]) >= 200
     assert (seen == FOUND).all(axis=-1).any()
     assert not (drawn(tmp_path / "v.nii.gz", mask * 0) == FOUND).all(axis=-1).any()
+
+
+def test_an_overlay_is_no_case(tmp_path: Path) -> None:
+    """Results that lie among the cases are not segmented by the next run."""
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "a.png")
+    case = find_cases(tmp_path)[0].read()
+    (tmp_path / "b.png").write_bytes(draw(case, Percentiles(), np.zeros((40, 40), np.uint8)))
+    assert [one.name for one in find_cases(tmp_path)] == ["a"]

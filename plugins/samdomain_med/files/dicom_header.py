@@ -4,6 +4,7 @@ import logging
 import re
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ _MAGIC_AT = 128  # bytes, PS3.10 section 7.1
 # What pydicom, its decoders and highdicom raise for values that break the standard.
 _FAULTS = (
     ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError,
-    ValueError, struct.error, InvalidDicomError, BytesLengthException, MemoryError,
+    ValueError, struct.error, zlib.error, InvalidDicomError, BytesLengthException, MemoryError,
 )  # fmt: skip
 _MODALITY = re.compile("[A-Z]{2,16}")  # defined terms of PS3.3 C.7.3.1.1.1
 # Objects that have rows and columns and are no images of a patient.

@@ -55,9 +55,9 @@ class Found:
 def find_cases(path: Path, *, series: str | None = None, unplaced: bool = False) -> list[Found]:
     """List the cases of a file or a folder, and of all folders in it, by name.
 
-    DICOM files directly in one folder are one case. Hidden files and folders, masks that samdomain
-    wrote, and files of other kinds are left out; no pixels are read. A file that is named itself
-    is taken whatever it is called.
+    DICOM files directly in one folder are one case. Hidden files and folders, masks and overlays
+    that samdomain wrote, and files of other kinds are left out; no pixels are read. A file that
+    is named itself is taken whatever it is called.
 
     Args:
         path: a file, or a folder.
@@ -114,9 +114,12 @@ def _stem(path: Path) -> str:
 def _unique(found: Sequence[Found], top: Path) -> list[Found]:
     """Keep the endings of names that several cases would have, on any file system."""
     shared = Counter(one.name.casefold() for one in found)
-    return [
-        replace(one, name=one.path.relative_to(top).as_posix())
+    names = [
+        one.path.relative_to(top).as_posix()
         if shared[one.name.casefold()] > 1 and one.kind != "dicom"
-        else one
+        else one.name
         for one in found
     ]
+    renamed = [replace(one, name=name) for one, name in zip(found, names, strict=True)]
+    # An ending may make a name equal to another's that had none, as a.png is to a.png.png.
+    return renamed if names == [one.name for one in found] else _unique(renamed, top)

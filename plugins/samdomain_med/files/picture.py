@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Integer
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from samdomain.errors import InputError
-from samdomain.training.pictures import GREY_MODES, loaded, read_values, values_of
+from samdomain.training.pictures import BROKEN, GREY_MODES, loaded, read_values, values_of
 from samdomain_med.files.case import Case, Kind
-from samdomain_med.files.mark import MARK
+from samdomain_med.files.mark import told
 
 _WHITE = 255
 _ORIENTATION = 0x0112  # EXIF 2.3, section 4.6.4
@@ -28,10 +27,7 @@ class Picture:
     def save(self, mask: Integer[np.ndarray, "h w"], file: Path, classes: Sequence[str], /) -> None:
         """Write a PNG: 0 and 255 of one class, else the numbers of classes."""
         scaled = mask * mask.dtype.type(_WHITE) if len(classes) == 1 else mask
-        told = PngInfo()
-        told.add_text("Software", MARK)
-        told.add_text("Description", "Research use only")
-        Image.fromarray(scaled).save(file, format="PNG", pnginfo=told)
+        Image.fromarray(scaled).save(file, format="PNG", pnginfo=told())
 
     def labels(self, path: Path, case: Case) -> Integer[np.ndarray, "h w"]:
         """Read a mask of the same size; colours count as their brightest channel."""
@@ -57,8 +53,7 @@ def read_picture(path: Path, name: str | None = None) -> Case:
     notes: list[str] = []
     with loaded(path) as image:
         values, valid = _pixels(image)
-    with Image.open(path) as stored:  # Pillow forgets what it applied to a TIFF
-        pages, orientation = getattr(stored, "n_frames", 1), stored.getexif().get(_ORIENTATION, 1)
+    pages, orientation = _stored(path)
     if pages > 1:
         raise InputError(
             f"{path} has {pages} pages: save each as a picture of its own, or a stack of slices "
@@ -73,6 +68,15 @@ def read_picture(path: Path, name: str | None = None) -> Case:
     return Case(
         name or path.stem, path, values, Picture(), valid=valid, notes=tuple(notes)
     )  # fmt: skip
+
+
+def _stored(path: Path) -> tuple[int, int]:
+    """Return the number of pages, and how they are turned: Pillow forgets what it applied."""
+    try:
+        with Image.open(path) as stored:
+            return getattr(stored, "n_frames", 1), stored.getexif().get(_ORIENTATION, 1)
+    except BROKEN as error:
+        raise InputError(f"{path} is broken: {error}") from error
 
 
 def _pixels(image: Image.Image) -> tuple[np.ndarray, Bool[np.ndarray, "h w"] | None]:

@@ -1,6 +1,7 @@
 """`samdomain med segment`: pictures, volumes and series in, masks and figures out."""
 
 import json
+import logging
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,8 @@ from samdomain_med.label_files import LabelFiles
 from samdomain_med.slices import Slicing
 
 RECORD = "run.json"
+
+logger = logging.getLogger(__name__)
 
 
 def segment(  # noqa: PLR0913 - a verb's parameters are its flags
@@ -55,7 +58,9 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
             IoU, boundary F1 and HD95 of each, their means, medians and confidence intervals.
         window: window of CT: soft_tissue, lung, bone, brain or liver; otherwise values that are
             no eight bits are stretched between their percentiles.
-        axis: axis along which volumes are sliced, 0, 1 or 2, as the adapter was trained.
+        axis: axis along which volumes are sliced, as the adapter was trained: 0 from left to
+            right, 1 from back to front, 2 from feet to head; the file's own axes where it does
+            not say how it lies.
         series: which series of a DICOM folder that has several: its UID, or its number.
         unplaced: take NIfTI volumes whose header has no affine.
         precision: f32, or bf16: faster where the processor knows it, and less exact.
@@ -78,8 +83,14 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     found = find_cases(Path(path), series=series, unplaced=unplaced)
     asked, card = _load(adapter, precision, window, axis)
     truth = None if labels is None else LabelFiles(Path(labels), asked.classes)
+    labelled = 0 if truth is None else truth.check(found)
+    if truth is not None and labelled < len(found):
+        logger.warning("%d of %d cases have no labels", len(found) - labelled, len(found))
     settings = {
         "samdomain": samdomain.__version__,
+        "input": str(path),
+        "series": series,
+        "unplaced": unplaced,
         "adapter": dict(read_adapter(find_adapter(adapter)).files),
         "window": window,
         "axis": axis,
@@ -88,7 +99,7 @@ def segment(  # noqa: PLR0913 - a verb's parameters are its flags
     }
     journal = Journal(out)
     done = journal.begin(settings, resume=resume)
-    rows = CaseRun(asked, journal, truth, card.modality)(found, done)
+    rows = CaseRun(asked, journal, truth, card.modality, asked.channels)(found, done)
     summaries = summarise([row["figures"] for row in rows if row.get("figures")])
     write_cases(rows, out / "cases.csv")
     if summaries:

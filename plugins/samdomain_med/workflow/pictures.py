@@ -11,9 +11,16 @@ from PIL.ImageFile import ImageFile
 
 from samdomain.errors import InputError
 from samdomain.training.folders import Folders
-from samdomain.training.pictures import load_upright, mask_values, pictures
+from samdomain.training.pictures import (
+    GREY_MODES,
+    load_upright,
+    mask_values,
+    pictures,
+    values_of,
+)
 from samdomain.training.sample import ImageFile as Listed
 from samdomain.training.sample import MaskFile, Split
+from samdomain_med.intensities import Percentiles
 from samdomain_med.workflow.splits import find_split
 
 
@@ -55,8 +62,15 @@ def find_pictures(folder: str) -> list[dict[str, str]]:
 
 
 def to_rgb(image: ImageFile) -> Image.Image:
-    """Return three channels of eight bits, upright; a converter of MONAI's PILReader."""
+    """Return three channels of eight bits, upright; a converter of MONAI's PILReader.
+
+    Grey values of more bits are stretched between their percentiles, as `samdomain med segment`
+    does: Pillow would cut them off at 255.
+    """
     load_upright(image)
+    if image.mode in GREY_MODES - {"L"}:
+        shown = Percentiles()(values_of(image)).round().numpy().astype(np.uint8)
+        return Image.fromarray(shown).convert("RGB")
     return image.convert("RGB")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from monai.data import PydicomReader
 from pydicom import dcmread
-from pydicom.uid import JPEGLosslessSV1
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLosslessSV1
 
 from samdomain.errors import InputError
 from samdomain_med.files.dicom_series import read_series
@@ -251,10 +251,18 @@ def test_nothing_of_the_patient_comes_out(
     assert not any(word in said for word in ("DOE", "JANE", "4711", "ACC-0815"))
 
 
-def test_damaged_files_are_read_or_refused(tmp_path: Path, write_image: Write) -> None:
+@pytest.mark.parametrize("deflated", [False, True])
+def test_damaged_files_are_read_or_refused(
+    tmp_path: Path, write_image: Write, deflated: bool
+) -> None:
     """Bytes changed anywhere give an image or an error with the name, and nothing else."""
     draw, told = np.random.default_rng(0), []
-    sound = write_image(tmp_path / "sound", VALUES[0]).read_bytes()
+    path = write_image(tmp_path / "sound", VALUES[0])
+    if deflated:
+        data = dcmread(path)
+        data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        data.save_as(path)
+    sound = path.read_bytes()
     for _ in range(60):
         content = bytearray(sound)
         for at in draw.integers(128, len(content), 3):

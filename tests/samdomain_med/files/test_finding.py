@@ -92,6 +92,13 @@ def test_equal_names_keep_their_endings(tmp_path: Path, write_series: Write) -> 
     assert names == ["A.tif", "a.png", "b.nii", "b.png", "scan", "scan.png"]
 
 
+def test_an_ending_that_is_kept_makes_no_new_double(tmp_path: Path) -> None:
+    """No mask is written over another's."""
+    for name in ("a.png", "a.tif", "a.png.png"):
+        picture(tmp_path / name)
+    assert len({one.name for one in find_cases(tmp_path)}) == 3
+
+
 def test_a_folder_of_a_series_is_one_case(tmp_path: Path, write_series: Write) -> None:
     """The folder that was named gives the name."""
     (found,) = find_cases(write_series(tmp_path / "ct", PLANES))

@@ -108,6 +108,24 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
         read_picture(path)
 
 
+@pytest.mark.filterwarnings("ignore")  # what Pillow says of damaged files, before it fails or not
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".webp"])
+def test_damaged_pictures_are_read_or_refused(tmp_path: Path, suffix: str) -> None:
+    """Bytes changed anywhere give a picture or an error with the name, and nothing else."""
+    draw, path = np.random.default_rng(0), tmp_path / f"odd{suffix}"
+    sound = save(path, draw.random((9, 8), np.float32) if suffix == ".tif" else COLOURS)
+    content = sound.read_bytes()
+    for _ in range(100):
+        damaged = bytearray(content)
+        for at in draw.integers(0, len(content), 3):
+            damaged[at] = draw.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_picture(path)
+        except InputError as error:
+            assert path.name in str(error)  # noqa: PT017 - most are read
+
+
 def test_several_pages_are_refused(tmp_path: Path) -> None:
     """A TIFF of pages is an error that tells how many."""
     page = Image.fromarray(COLOURS)

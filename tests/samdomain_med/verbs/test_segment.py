@@ -106,6 +106,9 @@ def test_a_bad_file_is_listed_and_the_others_are_done(
     assert "--resume" in capsys.readouterr().err
     assert main([*line, "--resume", "--axis", "1"]) == 2
     assert "another axis" in capsys.readouterr().err
+    elsewhere = ["med", "segment", str(pictures / "ward"), *line[3:], "--resume"]
+    assert main(elsewhere) == 2
+    assert "another input" in capsys.readouterr().err
     assert main([*line, "--resume"]) == 0
     assert (out / "b_mask.png").is_file()
     assert (out / "a_mask.png").stat().st_mtime_ns == before
@@ -133,6 +136,7 @@ def test_volumes_keep_their_place(adapter: Any, tmp_path: Path) -> None:
         (["--adapter", "ADAPTER", "--window", "heart"], "allowed are soft_tissue"),
         (["--adapter", "ADAPTER", "--axis", "3"], "axis 3"),
         (["--adapter", "ADAPTER", "--labels", "nowhere"], "nowhere does not exist"),
+        (["--adapter", "ADAPTER", "--labels", "ADAPTER"], "has labels of none of the 4 cases"),
     ],
 )
 def test_wrong_flags_are_refused(

@@ -11,6 +11,8 @@ from monai.transforms import LoadImage  # noqa: E402 - after the skip
 from samdomain.errors import InputError  # noqa: E402
 from samdomain.training.folders import Folders  # noqa: E402
 from samdomain.training.pictures import read_image, read_values  # noqa: E402
+from samdomain_med.files.picture import read_picture  # noqa: E402
+from samdomain_med.intensities import Percentiles  # noqa: E402
 from samdomain_med.workflow.pictures import (  # noqa: E402
     find_pairs,
     find_pictures,
@@ -78,6 +80,17 @@ def test_an_image_has_the_pixels_that_fit_sees(mode: str, tmp_path: Path) -> Non
         reader="PILReader", reverse_indexing=False, converter=to_rgb, ensure_channel_first=True
     )
     np.testing.assert_array_equal(load(path).numpy(), read_image(path).numpy())
+
+
+def test_sixteen_bits_are_stretched_as_the_command_does(tmp_path: Path) -> None:
+    """Nothing is cut off at 255."""
+    values = np.random.default_rng(0).integers(0, 40_000, (5, 8)).astype(np.uint16)
+    path = stored(tmp_path / "a.png", Image.fromarray(values))
+    load = LoadImage(
+        reader="PILReader", reverse_indexing=False, converter=to_rgb, ensure_channel_first=True
+    )
+    shown = Percentiles()(read_picture(path).pixels).expand(3, -1, -1)
+    np.testing.assert_allclose(load(path).numpy(), shown.numpy(), atol=0.51)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tif"])
