@@ -97,6 +97,14 @@ class SceneDataModule(LightningDataModule):
         """Return the chips of the test; `samdomain segment` predicts whole scenes."""
         return self.test_dataloader()
 
+    def transfer_batch_to_device(
+        self, batch: Item, device: torch.device, dataloader_idx: int
+    ) -> Item:
+        """Move images and masks; where they lie stays in double precision, which not all have."""
+        place = {name: batch[name] for name in ("bounds", "transform")}
+        moved = {name: one for name, one in batch.items() if name not in place}
+        return {**super().transfer_batch_to_device(moved, device, dataloader_idx), **place}
+
     def _samples(self, split: Split) -> tuple[Sample, ...]:
         samples = self.source.find(Path(), split).samples
         if not samples:
@@ -141,7 +149,11 @@ def _place(sample: Sample) -> dict[str, Tensor]:
         raise TypeError(f"{sample.name} is no chip of a scene")
     transform = windows.transform(chip.window, chip.scene.transform)
     bounds = windows.bounds(chip.window, chip.scene.transform)
-    return {"bounds": torch.tensor(bounds), "transform": torch.tensor(transform[:6])}
+    exact = torch.float64  # a northing in single precision is half a metre off
+    return {
+        "bounds": torch.tensor(bounds, dtype=exact),
+        "transform": torch.tensor(transform[:6], dtype=exact),
+    }
 
 
 def stack(items: Sequence[Item]) -> Item:
