@@ -13,8 +13,8 @@ off goes on where its last epoch ended: its folder is in benchmarks/runs, which 
 Epochs are chosen on validation; all figures are of the test but those called `val`. `seconds` are
 wall seconds of this machine, and of the last start alone where a training was cut off. They hold
 the first pass through the frozen encoder, unless an earlier cell has left what it gave: `kept` says
-how many images and views were there. `cpu_seconds` are those of the training on all cores. Trainings compute in bf16 where
-the processor has it, figures of the test in fp32.
+how many images and views were there. `cpu_seconds` are those of the training on all cores.
+Trainings compute in bf16 where the processor has it, figures of the test in fp32.
 """
 
 import csv
@@ -44,6 +44,7 @@ from samdomain.training.sample import Sample
 RUNS = Path(__file__).parent / "runs"
 SEEDS = (0, 1, 2)
 SHOTS = (5, 10, 50)
+EPOCHS = {"5": (60, 5), "10": (40, 4), "50": (16, 2), "all": (12, 1)}  # and between validations
 
 Result = dict[str, Any]
 Measure = Callable[[Recipe, SamLike, Sequence[Sample]], Result]
@@ -71,8 +72,15 @@ def polyps() -> dict[str, Callable[[], Result]]:
 def plates() -> dict[str, Callable[[], Result]]:
     """Return the cells of licence plates."""
     words = ("--config=plates", f"--data.folder={RUNS / 'plates'}")
-    changes = {f"{n}-{seed}": (f"--data.limit={n}",) for n in SHOTS for seed in SEEDS}
-    changes |= {f"all-{seed}": () for seed in SEEDS}
+    # The fewer images, the more epochs, and the less is an epoch worth looking at.
+    passes = {
+        name: (f"--trainer.max_epochs={epochs}", f"--trainer.check_val_every_n_epoch={every}")
+        for name, (epochs, every) in EPOCHS.items()
+    }
+    changes = {
+        f"{n}-{seed}": (f"--data.limit={n}", *passes[str(n)]) for n in SHOTS for seed in SEEDS
+    }
+    changes |= {f"all-{seed}": passes["all"] for seed in SEEDS}
 
     def made(cell: Callable[..., Result], *given: Any) -> Result:
         write_plates(FOLDER / "plates", RUNS / "plates")

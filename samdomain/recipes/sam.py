@@ -24,7 +24,7 @@ from samdomain.recipes.answering import answer_prompts, ask, score_masks
 from samdomain.recipes.batch import Batch
 from samdomain.recipes.objects import Chosen, choose_objects
 from samdomain.recipes.recipe import Answer, Images, Outputs, answer_to
-from samdomain.recipes.tuning import Tuning
+from samdomain.recipes.tuning import LAST_BLOCK, Tuning
 from samdomain.recipes.values import Values
 from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, decode, encode
 
@@ -42,6 +42,7 @@ _LIGHT = Tuning(
             ),
             rank=16,
         ),
+        LAST_BLOCK,
     ),
     parts=(
         "decoder.norms",
@@ -63,9 +64,11 @@ class Promptable(Values):
     count alike. SAM's own training code was not published. Presets:
 
     - "paper": as SAM was trained, 11 rounds over all weights.
-    - "recommended", the defaults: the encoder is frozen, so that its embeddings are computed once
-      and kept, and low-rank updates of the decoder learn together with the embeddings of clicks
-      and of masks. It teaches clicks to weights that know boxes alone, as LiteMedSAM. Those
+    - "recommended", the defaults: low-rank updates of the decoder and of the encoder's last block
+      learn together with the embeddings of clicks and of masks; what comes before is frozen, and
+      so computed once and kept. It teaches clicks to weights that know boxes alone, as LiteMedSAM.
+      A click says nothing of an object's size, so the encoder learns what objects of the field
+      look like; beside many answers an image its block costs next to nothing. The
       embeddings of boxes stay as they are, and a share of the first rounds are boxes, so that
       boxes are not unlearned. Half of the rounds hand no mask back, since users often give all of
       their clicks at once. Fewer corrections make a step as short as a CPU needs.

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from samdomain.errors import InputError
+from samdomain.training.chipped import Chipped
 from samdomain.training.folders import Folders
 from samdomain.training.joined import Joined
 
@@ -76,3 +77,28 @@ def test_sources_join(pairs: Pairs, tmp_path: Path) -> None:
     pairs("b", range(2))
     both = Joined({"a": Folders(within="a"), "b": Folders(within="b")})
     assert names(both, tmp_path, "train") == ["a/0", "b/0", "b/1"]
+
+
+def test_shares_say_how_much_of_an_epoch_a_source_has(pairs: Pairs, tmp_path: Path) -> None:
+    """Two sources of equal shares are drawn alike; all weights add up to as much as before."""
+    pairs("a", range(1))
+    pairs("b", range(3))
+    sources = {"a": Folders(within="a"), "b": Folders(within="b")}
+    found = Joined(sources, shares={"a": 1.0, "b": 1.0}).find(tmp_path, "train")
+    assert [one.weight for one in found.samples] == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3])
+
+
+@pytest.mark.parametrize("shares", [{"c": 1.0}, {"a": 0.0}, {"a": -1.0}])
+def test_shares_that_mean_nothing_are_refused(shares: dict[str, float]) -> None:
+    """A share of a source that is not there, or of nothing, is a mistake."""
+    with pytest.raises(InputError, match="share"):
+        Joined({"a": Folders(within="a")}, shares)
+
+
+def test_sources_of_other_ranges_do_not_join(pairs: Pairs, tmp_path: Path) -> None:
+    """A batch is scaled by one range: chips of a fixed one and images of their own do not mix."""
+    pairs("a", range(1))
+    pairs("b", range(1))
+    chips = Chipped(Folders(within="a"), 8)
+    with pytest.raises(InputError, match="range"):
+        Joined({"a": chips, "b": Folders(within="b")}).find(tmp_path, "train")
