@@ -130,7 +130,7 @@ def unet(place: str, seed: int) -> Result:
     folder = RUNS / f"{place}-unet-{seed}"
     told = train_rival(task, loaders, f"val_{MEAN_IOU}", MINUTES, folder)
     side = int(scale.chip or 0)
-    return told | measured(place, lambda _: partial(look, task, side), card)
+    return told | measured(place, lambda chips: partial(look, task, side, chips.size), card)
 
 
 class UNet(SemanticSegmentationTask):
@@ -192,7 +192,7 @@ def polygons(seed: int) -> Result:
     found = segment(nepal / "mosaic.tif", out=out, adapter=str(adapter), overwrite=True).summary()
     east = write_areas(RUNS / "nepal-east.geojson", ("test",))
     truth = nepal / "buildings.geojson"
-    told = evaluate(out, truth=truth, area=east, tolerance=1.0, overwrite=True)
+    told = evaluate(out / "polygons.gpkg", truth=truth, area=east, tolerance=1.0, overwrite=True)
     return {
         "counts": found["counts"],
         "seconds": found["seconds"],
@@ -203,18 +203,20 @@ def polygons(seed: int) -> Result:
 
 @torch.no_grad()
 def look(
-    task: SemanticSegmentationTask, side: int, chips: NDArray[np.float32]
+    task: SemanticSegmentationTask, side: int, size: int, chips: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the U-Net's probabilities; chips are brought to the side that it trained on.
+    """Return the U-Net's probabilities; chips of a size are brought to the side that it knows.
 
-    Those at the edge of a small image are filled up, as of an adapter.
+    Those of a small image are filled up, as for an adapter.
     """
     rows, columns = chips.shape[2:]
-    pixels = filled_up(chips, max(side, rows, columns)) / 255
-    large = pixels.shape[-1]
-    small = functional.interpolate(pixels, (side, side), mode="bilinear", antialias=True)
-    found = functional.interpolate(task(small), (large, large), mode="bilinear").softmax(dim=1)
-    return found[..., :rows, :columns].numpy()
+    pixels = filled_up(chips, size) / 255
+    if size != side:
+        pixels = functional.interpolate(pixels, (side, side), mode="bilinear", antialias=True)
+    found = task(pixels)
+    if size != side:
+        found = functional.interpolate(found, (size, size), mode="bilinear")
+    return found.softmax(dim=1)[..., :rows, :columns].numpy()
 
 
 def named(recipe: Recipe) -> tuple[str, ...]:
@@ -284,7 +286,8 @@ def on_scene(network: Network, card: AdapterCard, name: str, first: int) -> Resu
     with open_scene(FOLDER / f"{name}.tif") as scene:
         pixels, _ = scene.read(Window(0, 0, scene.columns, scene.rows))
         ellipsoid = Ellipsoid.of(scene.crs)
-        chips = chips_for(card, 256, ellipsoid and pixel_width(scene, ellipsoid))
+        pixel = None if ellipsoid is None else pixel_width(scene, ellipsoid)
+        chips = chips_for(card, 256, pixel)
     truth = (read_values(FOLDER / f"{name}_mask.tif") > 0).long()
     tally = ClassTally(Legend(card.classes))
     found = blended(network(chips), chips, pixels[..., first:])

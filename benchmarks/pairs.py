@@ -73,7 +73,7 @@ def naip(which: str) -> Result:
     """Compare two dates whose grids do not meet, and tell what comes out."""
     before, after = (FOLDER / "geotiff-misc" / name for name in NAIP)
     folder = RUNS / f"naip-{which}"
-    found = change(before, after, out=folder, overwrite=True, **adapter(which)).record
+    found = change(before, after, out=folder, adapter=adapter(which), overwrite=True).record
     return {
         **{name: found[name] for name in ("method", "notes", "shift", "counts", "changed")},
         "chip": found["chips"]["size"],
@@ -85,18 +85,18 @@ def naip(which: str) -> Result:
 
 def mapped(before: Path, after: Path, which: str, name: str) -> Path:
     """Return the map of what changed."""
-    change(before, after, out=RUNS / name, overwrite=True, **adapter(which))
+    change(before, after, out=RUNS / name, adapter=adapter(which), overwrite=True)
     return RUNS / name / "mask.tif"
 
 
-def adapter(which: str) -> dict[str, str]:
-    """Return the words for an adapter of benchmarks/change.py, or for none."""
+def adapter(which: str) -> str | None:
+    """Return an adapter of benchmarks/change.py, or none."""
     if which == FIRST_SIGHT:
-        return {}
+        return None
     folder = RUNS / f"change-sam_cd-{which}" / "adapter"
     if not folder.exists():
         raise SystemExit(f"{folder} is not there: run benchmarks/change.py sam_cd-{which} first")
-    return {"adapter": str(folder)}
+    return str(folder)
 
 
 def halved(path: Path, target: Path) -> Path:

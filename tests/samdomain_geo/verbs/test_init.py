@@ -1,4 +1,5 @@
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from samdomain.cli import main
 from samdomain.training.config_names import find_config
 
 pytest.importorskip("lightning")
+init_module = import_module("samdomain_geo.verbs.init")
 
 
 @pytest.fixture
@@ -101,3 +103,16 @@ def test_chips_of_a_few_pixels_are_refused(
     """A model sees nothing in them."""
     assert main(["init", *inputs, "--size", "5", "--out", str(tmp_path / "few.yaml")]) == 2
     assert "--size is 5: give 32" in capsys.readouterr().err
+
+
+def test_two_commands_lead_from_labels_to_polygons(
+    inputs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`init --fit` trains at once, and `segment` runs what it left."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(init_module, "_EPOCHS", (1, 1))
+    size = ["--weights", "tiny", "--input-size", "64"]
+    assert main(["init", *inputs, *size, "--out", "squares.yaml", "--fit"]) == 0
+    words = ["segment", inputs[1], "--adapter", "runs/squares/adapter", "--out", "found"]
+    assert main(words) == 0
+    assert {"mask.tif", "polygons.gpkg"} <= {path.name for path in Path("found").iterdir()}
