@@ -79,7 +79,7 @@ def ours(name: str, seed: int) -> Result:
     folder = RUNS / cell
     more = ["--resume"] if folder.exists() else []
     words = [*configured(name), f"--seeds={seed}", f"--out={folder}", "--half", *more]
-    words += [f"--trainer.max_time=00:00:{MINUTES}:00", f"--trainer.precision={precision()}"]
+    words += [f"--trainer.max_time=00:00:{MINUTES:02}:00", f"--trainer.precision={precision()}"]
     began = time.process_time()
     with own_features(cell):
         told = dict(fit(words).summary())

@@ -87,7 +87,7 @@ def samed(place: str, seed: int) -> Result:
     folder = RUNS / cell
     more = ["--resume"] if folder.exists() else []
     words = [*configured(place), f"--seeds={seed}", f"--out={folder}", "--half", *more]
-    words += [f"--trainer.max_time=00:00:{MINUTES}:00", f"--trainer.precision={precision()}"]
+    words += [f"--trainer.max_time=00:00:{MINUTES:02}:00", f"--trainer.precision={precision()}"]
     words += ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
     began = time.process_time()
     with own_features(cell):
