@@ -8,31 +8,27 @@ frozen encoder; `fcsiamconc`, `fcsiamdiff`, `unet`, `btc` and `changevit` of tor
 ChangeDetectionTask, from random weights. All see the same pairs, turned and mirrored in eight ways
 (of ours the features, of theirs the images) and in either order of the dates, make the same loss
 smaller (cross-entropy and Dice) by AdamW with a rate that falls as a cosine, and have 12 minutes at
-most, encoding counted. Epochs are chosen by F1 of changes on
-validation. The test's counts are kept tile by tile, so that tiles can be drawn anew.
+most, encoding counted. Trainings compute in bf16 where the processor has it, figures in fp32.
+Epochs are chosen by F1 of changes on validation. The test's counts are kept tile by tile, so that
+tiles can be drawn anew.
 
 `seconds` are wall seconds of the training. `tuned` is at the threshold that is best on validation.
 """
 
-import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from grid import RESULTS, read_cell, run_grid
-from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from grid import RESULTS, precision, read_cell, run_grid
+from lightning.pytorch import seed_everything
 from numpy.typing import NDArray
 from real_data import FOLDER
+from rivals import RUNS, falling_rate, own_features, train_rival
 from torch import Tensor, nn
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset
 from torchgeo.trainers import ChangeDetectionTask
 
@@ -47,7 +43,6 @@ from samdomain.views import VIEWS
 from samdomain_geo.changes.segmenter import load_change
 
 NAME = "change"
-RUNS = Path(__file__).parent / "runs"
 SEEDS = (0, 1, 2)
 MINUTES = 12
 OURS = {"sam_cd": "recommended", "plain": "plain"}
@@ -80,14 +75,15 @@ def main() -> None:
 
 def ours(name: str, seed: int) -> Result:
     """Train an adapter by the config that ships, features computed anew, and measure it."""
-    folder, features = RUNS / f"change-{name}-{seed}", RUNS / f"change-features-{name}-{seed}"
-    os.environ["SAMDOMAIN_CACHE"] = str(features)
+    cell = f"change-{name}-{seed}"
+    folder = RUNS / cell
     more = ["--resume"] if folder.exists() else []
     words = [*configured(name), f"--seeds={seed}", f"--out={folder}", "--half", *more]
+    words += [f"--trainer.max_time=00:00:{MINUTES:02}:00", f"--trainer.precision={precision()}"]
     began = time.process_time()
-    told = dict(fit([*words, f"--trainer.max_time=00:00:{MINUTES}:00"]).summary())
+    with own_features(cell):
+        told = dict(fit(words).summary())
     cpu = time.process_time() - began
-    shutil.rmtree(features, ignore_errors=True)
     segmenter, _ = load_change(folder / "adapter")
 
     def look(pair: Tensor) -> Tensor:
@@ -97,6 +93,7 @@ def ours(name: str, seed: int) -> Result:
         **{key: told[key] for key in ("trained values", "epochs", "seconds")},
         "cpu_seconds": round(cpu, 1),
         "adapter_bytes": sum(one.stat().st_size for one in (folder / "adapter").iterdir()),
+        "val": {key: round(one, 4) for key, one in told["val"].items()},
         **measured(look),
     }
 
@@ -110,14 +107,7 @@ class Rival(ChangeDetectionTask):
 
     def configure_optimizers(self) -> Any:
         """Return AdamW at a rate that the clock lowers."""
-        began = time.monotonic()
-
-        def rate(step: int) -> float:
-            share = min(1.0, (time.monotonic() - began) / (60 * MINUTES))
-            return min(1.0, (step + 1) / 20) * (1 + np.cos(np.pi * share)) / 2
-
-        optimizer = AdamW(self.parameters(), lr=self.hparams["lr"], weight_decay=0.01)
-        return [optimizer], [{"scheduler": LambdaLR(optimizer, rate), "interval": "step"}]
+        return falling_rate(self.parameters(), self.hparams["lr"], MINUTES)
 
 
 class Cost(nn.Module):
@@ -134,24 +124,8 @@ def rival(name: str, seed: int) -> Result:
     seed_everything(seed, workers=True, verbose=False)
     backbone, rate = RIVALS[name]
     task = Rival(name, backbone, weights=None, lr=rate)
-    best = ModelCheckpoint(monitor="val_BinaryF1Score", mode="max")
-    trainer = Trainer(
-        max_time={"minutes": MINUTES},
-        max_epochs=-1,
-        logger=False,
-        callbacks=[best],
-        default_root_dir=RUNS / f"change-{name}-{seed}",
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        gradient_clip_val=1.0,
-        accelerator="cpu",
-    )
-    wall, cpu = time.monotonic(), time.process_time()
-    trainer.fit(task, *loaders(seed))
-    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
-    task.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-    task.eval()
+    folder = RUNS / f"change-{name}-{seed}"
+    told = train_rival(task, loaders(seed), "val_BinaryF1Score", MINUTES, folder)
 
     def look(pair: Tensor) -> Tensor:
         dates = pair[None].float() / 255
@@ -160,10 +134,7 @@ def rival(name: str, seed: int) -> Result:
     return {
         "backbone": backbone,
         "rate": rate,
-        "trained values": sum(one.numel() for one in task.model.parameters()),
-        "epochs": trainer.current_epoch,
-        "seconds": round(wall, 1),
-        "cpu_seconds": round(cpu, 1),
+        **told,
         **measured(look),
     }
 

@@ -4,56 +4,70 @@
 
 dubai-NETWORK-SEED: six classes of land cover, by the splits of the data. nepal-NETWORK-SEED:
 buildings of a drone's mosaic, trained on its west and measured on its eastern third; scenes of
-Kampala at 7, 15 and 30 cm show what carries over to another continent. Both networks see the same
-chips, both are blended from the same overlapping chips, and the U-Net (ResNet-18, random weights)
-has the minutes that `samed` of the same seed took. Epochs are chosen on validation.
+Kampala at 7, 15 and 30 cm show what carries over to another continent. nepal-polygons-SEED: the
+polygons that `samdomain segment` makes of the mosaic by that adapter, against those of the eastern
+third that are mapped.
 
-`seconds` are wall seconds of the training with the first pass through the frozen encoder.
+Both networks see the same chips, drawn alike; make the same loss smaller (cross-entropy and Dice)
+by AdamW with a rate that falls as a cosine; compute in bf16 where the processor has it, in the
+test in fp32; and are blended from the same overlapping chips, which are resampled to the pixels of
+the training. Epochs are chosen on validation, by the mean IoU of the classes. `samed` trains by
+the config that ships, or that `init` writes, for 15 minutes at most; the U-Net (ResNet-18, random
+weights, eight views) trains for 15 minutes.
+
+`seconds` are wall seconds of the training with the first pass through the frozen encoder, and of
+the last start alone where a training was cut off.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from grid import read_cell, run_grid
-from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from grid import precision, run_grid
 from numpy.typing import NDArray
 from rasterio.windows import Window
 from real_data import FOLDER
-from torch import Tensor
+from rivals import RUNS, falling_rate, own_features, train_rival
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchgeo.trainers import SemanticSegmentationTask
+from torchmetrics import JaccardIndex
 
-from samdomain.adapter_file import read_adapter
-from samdomain.recipes import Batch, Legend
+from samdomain.adapter_file import AdapterCard, read_adapter
+from samdomain.recipes import Batch, ClassCost, Legend, Recipe, total
 from samdomain.training.command import Command
-from samdomain.training.dataset import SampleDataset
+from samdomain.training.dataset import SampleDataset, ViewSampler
 from samdomain.training.fit import fit
 from samdomain.training.objects import UNLABELLED
 from samdomain.training.pictures import read_values
-from samdomain.training.sample import Sample
 from samdomain.training.tallies import ClassTally
-from samdomain_geo.classes.class_network import NetworkSource, chips_for
-from samdomain_geo.data.scene_chip import FILL
+from samdomain.views import VIEWS
+from samdomain_geo.classes.class_network import NetworkSource, chips_for, filled_up
 from samdomain_geo.polygons.vector import pixel_width
 from samdomain_geo.scenes.chips import Blend, Chips
 from samdomain_geo.scenes.ellipsoid import Ellipsoid
 from samdomain_geo.scenes.raster import open_scene
+from samdomain_geo.verbs.evaluate import evaluate
 from samdomain_geo.verbs.init import init
+from samdomain_geo.verbs.segment import segment
 
-RUNS = Path(__file__).parent / "runs"
 SEEDS = (0, 1, 2)
+MINUTES = 15
 KAMPALA = ("A21", "A20", "A19")
+EAST = 2048  # column of the mosaic of Nepal from which on nothing trains
+MEAN_IOU = "MeanIoU"
 
 Result = dict[str, Any]
 Look = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Gives probabilities (B, K, rows, columns) of chips (B, bands, rows, columns), 0 to 255."""
+Network = Callable[[Chips], Look]
+"""Makes what looks at chips of a grid."""
 
 
 def main() -> None:
@@ -63,86 +77,106 @@ def main() -> None:
         for seed in SEEDS:
             cells[f"{place}-samed-{seed}"] = partial(samed, place, seed)
             cells[f"{place}-unet-{seed}"] = partial(unet, place, seed)
+    cells |= {f"nepal-polygons-{seed}": partial(polygons, seed) for seed in SEEDS}
     run_grid("landcover", cells)
 
 
 def samed(place: str, seed: int) -> Result:
     """Train an adapter by the config that ships, or that `init` writes, and measure it."""
-    words = configured(place)
-    began, folder = time.process_time(), RUNS / f"{place}-samed-{seed}"
+    cell = f"{place}-samed-{seed}"
+    folder = RUNS / cell
     more = ["--resume"] if folder.exists() else []
-    told = dict(fit([*words, f"--seeds={seed}", f"--out={folder}", "--half", *more]).summary())
+    words = [*configured(place), f"--seeds={seed}", f"--out={folder}", "--half", *more]
+    words += [f"--trainer.max_time=00:00:{MINUTES:02}:00", f"--trainer.precision={precision()}"]
+    words += ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    began = time.process_time()
+    with own_features(cell):
+        told = dict(fit(words).summary())
+    cpu = time.process_time() - began
     card = read_adapter(folder / "adapter").card
-    sizes = sum(path.stat().st_size for path in (folder / "adapter").iterdir())
 
-    def network(pixel: float | None) -> tuple[Look, Chips]:
-        chips = chips_for(card, 256, pixel)
-        return NetworkSource(str(folder / "adapter"), None, "f32", chips.size)(), chips
+    def network(chips: Chips) -> Look:
+        return NetworkSource(str(folder / "adapter"), None, "f32", chips.size)()
 
     return {
         **{key: told[key] for key in ("trained values", "epochs", "seconds")},
-        "cpu_seconds": round(time.process_time() - began, 1),
-        "adapter_bytes": sizes,
+        "cpu_seconds": round(cpu, 1),
+        "adapter_bytes": sum(one.stat().st_size for one in (folder / "adapter").iterdir()),
         "val": {key: round(one, 4) for key, one in told["val"].items()},
-        **measured(place, network, Legend(card.classes)),
+        **measured(place, network, card),
     }
 
 
 def unet(place: str, seed: int) -> Result:
-    """Train torchgeo's U-Net for as long, and measure it."""
-    minutes = read_cell("landcover", f"{place}-samed-{seed}")["seconds"] / 60
-    seed_everything(seed, workers=True, verbose=False)
+    """Train torchgeo's U-Net on the same chips, and measure it."""
     built = Command("fit", configured(place)).build(seed)
-    legend = built.module.recipe.legend
-    side = built.data.source.scale(built.data.folder).chip
-    task = SemanticSegmentationTask(
+    legend, data = Legend(named(built.module.recipe)), built.data
+    scale = data.source.scale(data.folder)
+    card = AdapterCard(classes=legend.names, chip_size=scale.chip, pixel_size=scale.pixel)
+    task = UNet(
         "unet",
         "resnet18",
+        weights=None,
         num_classes=len(legend),
         ignore_index=UNLABELLED,
         lr=1e-3,
     )
+    every = SampleDataset(data.found("train").samples, len(VIEWS))
+    sampler = ViewSampler(every.samples, every.variants, seed)
     loaders = [
-        DataLoader(Tiles(built.data.found("train").samples, 8), 8, shuffle=True, drop_last=True),
-        DataLoader(Tiles(built.data.found("val").samples, 1), 8),
+        DataLoader(Tiles(every), data.batch_size, sampler=sampler, drop_last=True),
+        DataLoader(Tiles(SampleDataset(data.found("val").samples)), 8),
     ]
-    best = ModelCheckpoint(monitor="val_MulticlassJaccardIndex", mode="max")
-    trainer = Trainer(
-        max_time={"minutes": minutes},
-        max_epochs=-1,
-        logger=False,
-        callbacks=[best],
-        default_root_dir=RUNS / f"{place}-unet-{seed}",
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        accelerator="cpu",
-    )
-    began = time.monotonic()
-    trainer.fit(task, *loaders)
-    seconds = time.monotonic() - began
-    task.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-    task.eval()
+    folder = RUNS / f"{place}-unet-{seed}"
+    told = train_rival(task, loaders, f"val_{MEAN_IOU}", MINUTES, folder)
+    side = int(scale.chip or 0)
+    return told | measured(place, lambda chips: partial(look, task, side, chips.size), card)
 
-    def network(pixel: float | None) -> tuple[Look, Chips]:
-        del pixel  # it sees pixels as they are
-        return partial(look, task), Chips(side, side // 4, side // 16)
 
-    return {
-        "trained values": sum(one.numel() for one in task.model.parameters()),
-        "epochs": trainer.current_epoch,
-        "seconds": round(seconds, 1),
-        **measured(place, network, legend),
-    }
+class UNet(SemanticSegmentationTask):
+    """torchgeo's task with our loss, a rate that falls with the clock, and the mean IoU."""
+
+    def configure_losses(self) -> None:
+        """Make the loss that `samed` has."""
+        self.criterion = Cost(self.hparams["num_classes"])
+
+    def configure_metrics(self) -> None:
+        """Add the mean IoU over the classes: torchgeo's own is over the pixels."""
+        super().configure_metrics()
+        mean = JaccardIndex(
+            task="multiclass",
+            num_classes=self.hparams["num_classes"],
+            ignore_index=UNLABELLED,
+            average="macro",
+        )
+        self.val_metrics.add_metrics({MEAN_IOU: mean})
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW at a rate that the clock lowers."""
+        return falling_rate(self.parameters(), self.hparams["lr"], MINUTES)
+
+
+class Cost(nn.Module):
+    """Cross-entropy and Dice of classes, as `samed` weighs them."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
+        """Return the loss of logits (B, K, H, W), where somebody labelled."""
+        shares = mask[:, None] == torch.arange(self.classes, device=mask.device)[:, None, None]
+        return total(ClassCost().of_classes(logits, shares.to(logits)))
 
 
 class Tiles(Dataset[dict[str, Tensor]]):
-    """Chips as torchgeo's task takes them, once in each of several views."""
+    """Chips as torchgeo's task takes them, in all variants of a data set."""
 
-    def __init__(self, samples: Iterable[Sample], views: int) -> None:
-        self._items = SampleDataset(tuple(samples), views)
+    def __init__(self, items: SampleDataset) -> None:
+        self._items = items
 
     def __len__(self) -> int:
-        """Return the number of chips times the number of views."""
+        """Return the number of chips times that of their variants."""
         return len(self._items)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -151,15 +185,45 @@ class Tiles(Dataset[dict[str, Tensor]]):
         return {"image": item.image.float() / 255, "mask": item.masks.long()}
 
 
+def polygons(seed: int) -> Result:
+    """Make polygons of the mosaic by the adapter of a seed, and measure those in the east."""
+    nepal, out = FOLDER / "nepal", RUNS / f"nepal-polygons-{seed}"
+    adapter = RUNS / f"nepal-samed-{seed}" / "adapter"
+    found = segment(nepal / "mosaic.tif", out=out, adapter=str(adapter), overwrite=True).summary()
+    east = write_areas(RUNS / "nepal-east.geojson", ("test",))
+    truth = nepal / "buildings.geojson"
+    told = evaluate(out / "polygons.gpkg", truth=truth, area=east, tolerance=1.0, overwrite=True)
+    return {
+        "counts": found["counts"],
+        "seconds": found["seconds"],
+        "test": {name: one and round(one, 4) for name, one in told.headline.items()},
+        "notes": list(told.notes),
+    }
+
+
 @torch.no_grad()
-def look(task: SemanticSegmentationTask, chips: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the U-Net's probabilities; chips are filled up to sides that it can halve."""
+def look(
+    task: SemanticSegmentationTask, side: int, size: int, chips: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the U-Net's probabilities; chips of a size are brought to the side that it knows.
+
+    Those of a small image are filled up, as for an adapter.
+    """
     rows, columns = chips.shape[2:]
-    side = 32 * -(-max(rows, columns) // 32)
-    filled = np.full((*chips.shape[:2], side, side), FILL, np.float32)
-    filled[..., :rows, :columns] = chips
-    found = task(torch.from_numpy(filled) / 255).softmax(dim=1)
-    return found[..., :rows, :columns].numpy()
+    pixels = filled_up(chips, size) / 255
+    if size != side:
+        pixels = functional.interpolate(pixels, (side, side), mode="bilinear", antialias=True)
+    found = task(pixels)
+    if size != side:
+        found = functional.interpolate(found, (size, size), mode="bilinear")
+    return found.softmax(dim=1)[..., :rows, :columns].numpy()
+
+
+def named(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of a recipe's classes."""
+    if recipe.legend is None:
+        raise TypeError(f"recipe {recipe.name!r} has no classes")
+    return recipe.legend.names
 
 
 def configured(place: str) -> list[str]:
@@ -180,12 +244,13 @@ def configured(place: str) -> list[str]:
     return [f"--config={path}"]
 
 
-def write_areas(path: Path) -> Path:
-    """Write the splits of the mosaic by its columns of 512 pixels: 3 train, 1 val, 2 test."""
+def write_areas(path: Path, splits: Sequence[str] = ("train", "val", "test")) -> Path:
+    """Write splits of the mosaic by its columns of 512 pixels: 3 train, 1 val, 2 test."""
     with open_scene(FOLDER / "nepal/mosaic.tif") as scene:
-        edges = {"train": (0, 1536), "val": (1536, 2048), "test": (2048, scene.columns)}
+        edges = {"train": (0, 1536), "val": (1536, EAST), "test": (EAST, scene.columns)}
         features = []
-        for split, (left, right) in edges.items():
+        for split in splits:
+            left, right = edges[split]
             corners = [(left, 0), (right, 0), (right, scene.rows), (left, scene.rows), (left, 0)]
             ring = [list(scene.transform @ corner) for corner in corners]
             geometry = {"type": "Polygon", "coordinates": [ring]}
@@ -195,52 +260,39 @@ def write_areas(path: Path) -> Path:
     return path
 
 
-def measured(
-    place: str,
-    network: Callable[[float | None], tuple[Look, Chips]],
-    legend: Legend,
-) -> Result:
-    """Measure a network on the test of a place, and what else is told of it."""
+def measured(place: str, network: Network, card: AdapterCard) -> Result:
+    """Measure a network on the test of a place, and what else is told of it.
+
+    Args:
+        place: dubai or nepal.
+        network: makes what looks at chips of a grid.
+        card: its classes, and the chips and pixels that it trained on.
+    """
     if place == "dubai":
-        tally = ClassTally(legend)
-        folder = FOLDER / "dubai-landcover"
-        looking, chips = network(None)
-        for sample in (
-            Command("test", configured(place))
-            .build(0)
-            .data.source.source.find(folder, "test")
-            .samples
-        ):
+        chips, tally = chips_for(card, 256, None), ClassTally(Legend(card.classes))
+        looking, folder = network(chips), FOLDER / "dubai-landcover"
+        # The images as they are: chips are cut here, and overlap.
+        source = Command("test", configured(place)).build(0).data.source.source
+        for sample in source.find(folder, "test").samples:
             image = sample.image.read().float().numpy()
             add(tally, blended(looking, chips, image), sample.masks.read(), sample.name)
         return {"test": rounded(tally)}
-    return {"test": nepal(network, legend), **kampala(network, legend)}
+    scenes = {"test": ("nepal/mosaic", EAST)} | {name: (f"kampala/{name}", 0) for name in KAMPALA}
+    return {name: on_scene(network, card, *where) for name, where in scenes.items()}
 
 
-def nepal(network: Callable[[float | None], tuple[Look, Chips]], legend: Legend) -> Result:
-    """Measure on the eastern third of the mosaic."""
-    with open_scene(FOLDER / "nepal/mosaic.tif") as scene:
+def on_scene(network: Network, card: AdapterCard, name: str, first: int) -> Result:
+    """Measure on the columns of a scene from one on, in chips of the training's ground size."""
+    with open_scene(FOLDER / f"{name}.tif") as scene:
         pixels, _ = scene.read(Window(0, 0, scene.columns, scene.rows))
-        looking, chips = network(pixel_width(scene, Ellipsoid.of(scene.crs)))
-    truth = (read_values(FOLDER / "nepal/mosaic_mask.tif") > 0).long()
-    tally = ClassTally(legend)
-    found = blended(looking, chips, pixels)
-    add(tally, found[..., 2048:], truth[:, 2048:], "nepal")
-    return rounded(tally)
-
-
-def kampala(network: Callable[[float | None], tuple[Look, Chips]], legend: Legend) -> Result:
-    """Measure on scenes of another continent, at three pixel sizes."""
-    result: Result = {}
-    for name in KAMPALA:
-        with open_scene(FOLDER / f"kampala/{name}.tif") as scene:
-            pixels, _ = scene.read(Window(0, 0, scene.columns, scene.rows))
-            looking, chips = network(pixel_width(scene, Ellipsoid.of(scene.crs)))
-        truth = (read_values(FOLDER / f"kampala/{name}_mask.tif") > 0).long()
-        tally = ClassTally(legend)
-        add(tally, blended(looking, chips, pixels), truth, name)
-        result[name] = {**rounded(tally), "chip": chips.size}
-    return result
+        ellipsoid = Ellipsoid.of(scene.crs)
+        pixel = None if ellipsoid is None else pixel_width(scene, ellipsoid)
+        chips = chips_for(card, 256, pixel)
+    truth = (read_values(FOLDER / f"{name}_mask.tif") > 0).long()
+    tally = ClassTally(Legend(card.classes))
+    found = blended(network(chips), chips, pixels[..., first:])
+    add(tally, found, truth[:, first:], name)
+    return {**rounded(tally), "chip": chips.size}
 
 
 def blended(looking: Look, chips: Chips, image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -161,10 +161,12 @@ def _identity(path: str) -> Identity:
 
 
 def _same(pair: Pair) -> Iterator[str]:
-    if all(
+    alike = [
         np.array_equal(seen.before[:, seen.valid], seen.after[:, seen.valid])
         for seen in pair.looks()
-    ):
+        if seen.valid.any()
+    ]
+    if alike and all(alike):
         yield "both rasters have the same pixels: is one of them the wrong file?"
 
 

@@ -25,7 +25,8 @@ from samdomain_geo.scenes.stretch import DISPLAY_RANGE
 _ALIKE = 1.25
 _FAR = 2.0  # from here on a warning is due
 
-_SMALLEST = 32  # pixels of a chip; in fewer the model sees nothing but blur
+SMALLEST = 32
+"""Pixels of a chip's side: in fewer the model sees nothing but blur."""
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def chips_for(card: AdapterCard, input_size: int, pixel: float | None) -> Chips:
             side,
             "detail that it relied on may be missing" if ratio > 1 else "finer detail is not used",
         )
-    if side < _SMALLEST:
+    if ratio > 1 and side < SMALLEST:
         raise InputError(
             f"the scene's pixels are {pixel:.3g} m, but the adapter was trained on "
             f"{card.pixel_size:.3g} m: what it looks for is too small here; take a finer scene"

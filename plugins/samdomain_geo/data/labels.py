@@ -9,16 +9,14 @@ from typing import Any, Literal
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError, FieldError
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from samdomain.errors import InputError
-from samdomain_geo.prompts.prompt_file import one_line, reach
+from samdomain_geo.data.label_file import LabelFile
 from samdomain_geo.results.colours import BACKGROUND
 from samdomain_geo.scenes.raster import Scene
 
@@ -37,7 +35,7 @@ class Labels:
     """A vector file of polygons with their classes.
 
     Attributes:
-        path: any vector file that pyogrio reads, in any CRS.
+        path: any vector file that pyogrio reads, or GeoParquet, in any CRS.
         class_column: column of the classes, of text or whole numbers; without one all polygons
             are of the class "object".
         classes: names of the classes in their order; by default those in the file, sorted. A
@@ -63,6 +61,11 @@ class Labels:
                 classes.
         """
         own = self.classes or self._listed()
+        if self.class_column is None and len(own) > 1:
+            raise InputError(
+                f"{len(own)} classes are named ({', '.join(own)}), but no column says which row "
+                "is of which: give --class-column"
+            )
         if self.unlabelled == "background":
             own = (BACKGROUND, *(name for name in own if name != BACKGROUND))
         if len(own) == 1 and self.unlabelled == "ignore":
@@ -86,7 +89,7 @@ class Labels:
             InputError: the file cannot be read, one side lacks a CRS, or a row is of a class
                 that is not named.
         """
-        table = self._table(scene)
+        table = self._file.near(scene, self.class_column)
         if table.crs is not None and scene.crs is not None:
             table = table.to_crs(scene.crs)
         shapes = shapely.force_2d(np.asarray(table.geometry.values))
@@ -125,38 +128,12 @@ class Labels:
     def _listed(self) -> tuple[str, ...]:
         if self.class_column is None:
             return ("object",)
-        table = self._read(columns=[self.class_column], read_geometry=False)
-        return tuple(sorted({_named(value) for value in table[self.class_column]}, key=_in_order))
+        values = self._file.values(self.class_column)
+        return tuple(sorted({_named(value) for value in values}, key=_in_order))
 
-    def _table(self, scene: Scene) -> gpd.GeoDataFrame:
-        columns = [] if self.class_column is None else [self.class_column]
-        info = self._info()
-        near = reach(scene, info["crs"], east=info["total_bounds"][2] or 0.0)
-        return self._read(columns=columns, bbox=near)
-
-    def _info(self) -> dict[str, Any]:
-        try:
-            info = pyogrio.read_info(self.path, layer=self.layer, force_total_bounds=True)
-        except (DataSourceError, DataLayerError) as error:
-            raise self._unreadable(error) from error
-        if self.class_column is not None and self.class_column not in info["fields"]:
-            raise InputError(
-                f"{self.path} has no column {self.class_column!r}: it has "
-                f"{', '.join(info['fields']) or 'none'}"
-            )
-        return info
-
-    def _read(self, **how: Any) -> Any:
-        self._info()
-        try:
-            return pyogrio.read_dataframe(self.path, layer=self.layer, where=self.where, **how)
-        except (DataSourceError, DataLayerError, FieldError, ValueError) as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: Exception) -> InputError:
-        if not Path(self.path).exists():
-            return InputError(f"{self.path} does not exist: give a vector file of labels")
-        return InputError(f"{self.path} cannot be read as a vector file: {one_line(error)}")
+    @property
+    def _file(self) -> LabelFile:
+        return LabelFile(self.path, self.layer, self.where)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Scenes and a vector file of labels as a data module for torchgeo's tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from rasterio import windows
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from samdomain.errors import InputError
 from samdomain.training.dataset import SampleDataset, ViewSampler
@@ -83,7 +83,7 @@ class SceneDataModule(LightningDataModule):
         trainer = self.trainer
         process, processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         sampler = ViewSampler(samples, self.views, self.seed, process, processes)
-        return self._loader(Chips(samples, self.views), sampler)
+        return self._loader(Chips(samples, self.views), SharedOut(sampler))
 
     def val_dataloader(self) -> DataLoader[Item]:
         """Return the chips of validation."""
@@ -97,6 +97,14 @@ class SceneDataModule(LightningDataModule):
         """Return the chips of the test; `samdomain segment` predicts whole scenes."""
         return self.test_dataloader()
 
+    def transfer_batch_to_device(
+        self, batch: Item, device: torch.device, dataloader_idx: int
+    ) -> Item:
+        """Move images and masks; where they lie stays in double precision, which not all have."""
+        place = {name: batch[name] for name in ("bounds", "transform")}
+        moved = {name: one for name, one in batch.items() if name not in place}
+        return {**super().transfer_batch_to_device(moved, device, dataloader_idx), **place}
+
     def _samples(self, split: Split) -> tuple[Sample, ...]:
         samples = self.source.find(Path(), split).samples
         if not samples:
@@ -106,10 +114,36 @@ class SceneDataModule(LightningDataModule):
             )
         return samples
 
-    def _loader(self, chips: "Chips", sampler: ViewSampler | None = None) -> DataLoader[Item]:
+    def _loader(self, chips: "Chips", sampler: "SharedOut | None" = None) -> DataLoader[Item]:
         return DataLoader(
             chips, self.batch_size, sampler=sampler, num_workers=self.num_workers, collate_fn=stack
         )
+
+
+class SharedOut(DistributedSampler[int]):
+    """A sampler that shares its items out already, of the kind by which Lightning knows these.
+
+    It would share out once more what any other sampler leaves to a process, so that processes
+    that train together saw a part of the chips.
+
+    Args:
+        own: what shares out.
+    """
+
+    def __init__(self, own: ViewSampler) -> None:
+        self._own = own  # the base's own arguments are for sharing out, which is done
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the items of this process."""
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return len(self._own)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes next; Lightning does."""
+        self._own.set_epoch(epoch)
 
 
 class Chips(Dataset[Item]):
@@ -141,7 +175,11 @@ def _place(sample: Sample) -> dict[str, Tensor]:
         raise TypeError(f"{sample.name} is no chip of a scene")
     transform = windows.transform(chip.window, chip.scene.transform)
     bounds = windows.bounds(chip.window, chip.scene.transform)
-    return {"bounds": torch.tensor(bounds), "transform": torch.tensor(transform[:6])}
+    exact = torch.float64  # a northing in single precision is half a metre off
+    return {
+        "bounds": torch.tensor(bounds, dtype=exact),
+        "transform": torch.tensor(transform[:6], dtype=exact),
+    }
 
 
 def stack(items: Sequence[Item]) -> Item:

@@ -83,6 +83,10 @@ class SceneSource(Source):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.scenes:
             raise InputError("no scene is named: give one or more, as --data.source.scenes")
+        if min(self.size, self.block) < 1:
+            raise InputError(
+                f"chips of {self.size} pixels in blocks of {self.block}: give 1 or more of both"
+            )
         if not 0 <= self.overlap < self.size:
             raise InputError(
                 f"chips of {self.size} pixels cannot overlap by {self.overlap}: give 0 to "

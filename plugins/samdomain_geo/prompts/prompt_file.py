@@ -191,7 +191,7 @@ def check_crs(crs: object, scene: Scene) -> None:
         InputError: only one of the two has a CRS.
     """
     if (crs is None) != (scene.crs is None):
-        without = "the prompts have" if crs is None else f"{scene.path} has"
+        without = "the vector file has" if crs is None else f"{scene.path} has"
         raise InputError(
             f"{without} no CRS, but the other side has: assign it, it cannot be guessed"
         )

@@ -49,7 +49,9 @@ class SamCD(Values):
     changes. Presets:
 
     - "official": the published code: the finest fused map, raw latents in the attention, batch
-      normalisation, cross-entropy alone.
+      normalisation, cross-entropy alone. Maps are enlarged without aligned corners, so that tiles
+      agree; the attention's normalisation has the usual momentum, not 0.95; and the temporal loss
+      is that of the latents' own cells.
     - "paper": as the paper draws it: both branches read all fused maps, which a 1x1 convolution
       brings to the width of the code's residual blocks, and the attention reads normalised
       latents.

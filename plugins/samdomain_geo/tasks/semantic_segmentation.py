@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from lightning.pytorch import Callback
 from torch import Tensor
 
 from samdomain.adapter_file import save_adapter
 from samdomain.task_network import RecipeLoss
-from samdomain.training.adapter_writer import AdapterWriter
 from samdomain.training.choice import CardChoice
 from samdomain_geo.tasks.network import TorchgeoNetwork
 from samdomain_geo.tasks.torchgeo_segmentation import TorchgeoSegmentation
@@ -69,10 +67,6 @@ class SamSemanticSegmentation(TorchgeoSegmentation):
     def recipe_loss(self) -> RecipeLoss:
         """Return the loss of the word "samed"; torchgeo has those of the others."""
         return RecipeLoss(self.model, self.hparams["ignore_index"])
-
-    def configure_callbacks(self) -> list[Callback]:
-        """Write the adapter beside the checkpoints when a fit ends."""
-        return [AdapterWriter()]
 
     def save_adapter(self, folder: str | Path, metrics: Mapping[str, float] | None = None) -> None:
         """Write what was trained, a few MB, with figures for its card."""

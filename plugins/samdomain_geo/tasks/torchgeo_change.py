@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from samdomain.errors import InputError
 from samdomain.training.adapter_writer import AdapterWriter
+from samdomain_geo.tasks.torchgeo_segmentation import placed
 
 if TYPE_CHECKING:
     from torchgeo.trainers import ChangeDetectionTask as Change
@@ -33,7 +34,7 @@ class TorchgeoChange(Change):
     """Train and measure as torchgeo does, whichever its release.
 
     Steps, metrics and their names are torchgeo's own. What trains goes into the optimiser, and
-    nothing else.
+    nothing else; predictions are mappings in all releases.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,17 @@ class TorchgeoChange(Change):
         """Measure a batch, and log `val_loss` and the metrics."""
         # Of its first batches torchgeo draws figures, by a transform that kornia 0.9 refuses.
         super().validation_step(batch, batch_idx + _FIGURES)
+
+    def predict_step(
+        self, batch: Mapping[str, Any], batch_idx: int, dataloader_idx: int = 0
+    ) -> Any:
+        """Return the probability (B, 1, H, W) of a change, and where it lies.
+
+        Returns:
+            dict: `probabilities`, and the batch's `bounds` and `transform`, None where the data
+            module does not tell; as of a task of segmentation, where torchgeo's own tells a tensor.
+        """
+        return placed(super().predict_step(batch, batch_idx, dataloader_idx), batch)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return torchgeo's AdamW over what trains, its rate lowered where `val_loss` stays."""

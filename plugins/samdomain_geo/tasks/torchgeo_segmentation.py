@@ -10,12 +10,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from lightning.pytorch import Callback
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from samdomain.errors import InputError
+from samdomain.training.adapter_writer import AdapterWriter
 
 if TYPE_CHECKING:
     from torchgeo.trainers import SemanticSegmentationTask as Segmentation
@@ -44,6 +46,10 @@ class TorchgeoSegmentation(Segmentation):
     @abstractmethod
     def recipe_loss(self) -> nn.Module:
         """Return the loss of a recipe, which is called as torchgeo's are: on logits and mask."""
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Write the adapter beside the checkpoints when a fit ends."""
+        return [AdapterWriter()]
 
     def configure_losses(self) -> None:
         """Make the loss: the recipe's, or one of torchgeo's own.
@@ -92,9 +98,13 @@ class TorchgeoSegmentation(Segmentation):
             dict: `probabilities`, and the batch's `bounds` and `transform`, None where the data
             module does not tell: torchgeo 0.8 takes them away.
         """
-        found: Any = super().predict_step(batch, batch_idx, dataloader_idx)
-        known = {"bounds": batch.get("bounds"), "transform": batch.get("transform")}
-        return {**known, "probabilities": found} if isinstance(found, Tensor) else found
+        return placed(super().predict_step(batch, batch_idx, dataloader_idx), batch)
+
+
+def placed(found: Any, batch: Batch) -> Any:
+    """Return what was predicted with where it lies; what is a mapping already stays as it is."""
+    known = {"bounds": batch.get("bounds"), "transform": batch.get("transform")}
+    return {**known, "probabilities": found} if isinstance(found, Tensor) else found
 
 
 def _plain(batch: Batch) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import yaml
 from samdomain.door import Facts
 from samdomain.errors import InputError
 from samdomain.whole_file import whole_file
+from samdomain_geo.classes.class_network import SMALLEST
 from samdomain_geo.data.labels import Labels, Unlabelled
 from samdomain_geo.data.scene_source import BLOCKS, SceneSource
 from samdomain_geo.polygons.vector import pixel_width
@@ -38,6 +39,8 @@ def init(  # noqa: PLR0913 - a verb's parameters are its flags
     out: Path = Path("scene.yaml"),
     class_column: str | None = None,
     classes: Sequence[str] = (),
+    layer: str | None = None,
+    where: str | None = None,
     unlabelled: Unlabelled = "background",
     split: str = BLOCKS,
     size: int | None = None,
@@ -62,6 +65,8 @@ def init(  # noqa: PLR0913 - a verb's parameters are its flags
         out: config to write.
         class_column: column of the classes; without one all polygons are of one class.
         classes: names of the classes in their order; by default those in the column, sorted.
+        layer: layer of the labels, where their file has several.
+        where: take only labels that meet this condition, in OGR's SQL: "kind IS NOT NULL".
         unlabelled: what pixels in no polygon are: "background" where all that is there was
             drawn, "ignore" where only some of it was.
         split: "blocks", or a vector file of areas whose column `split` says train, val or test.
@@ -79,7 +84,9 @@ def init(  # noqa: PLR0913 - a verb's parameters are its flags
     out = Path(out)
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists: give another --out, or --overwrite")
-    described = Labels(Path(labels), class_column, tuple(classes), unlabelled)
+    if size is not None and size < SMALLEST:
+        raise InputError(f"--size is {size}: give {SMALLEST} pixels or more")
+    described = Labels(Path(labels), class_column, tuple(classes), unlabelled, layer, where)
     with open_scene(scene, parse_bands(bands)) as opened:
         if len(opened.bands) < _RGB:
             raise InputError(
@@ -93,6 +100,8 @@ def init(  # noqa: PLR0913 - a verb's parameters are its flags
         class_column,
         tuple(classes),
         unlabelled,
+        layer,
+        where,
         split=split if split == BLOCKS else str(Path(split).resolve()),
         size=size or found.chip,
         bands=bands,
@@ -101,6 +110,7 @@ def init(  # noqa: PLR0913 - a verb's parameters are its flags
     chips = {one: len(source.find(Path(), one).samples) for one in ("train", "val", "test")}
     names = source.named(Path()).names()
     epochs = min(max(_EPOCHS[0], math.ceil(_STEPS / chips["train"])), _EPOCHS[1])
+    out.parent.mkdir(parents=True, exist_ok=True)
     text = _config(source, names, found, epochs, {"weights": weights, "input_size": input_size})
     with whole_file(out) as scratch:
         scratch.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from rasterio.windows import Window
@@ -96,6 +97,52 @@ def test_wrong_files_are_one_line(
         Labels(path, unlabelled="ignore").names()
     with pytest.raises(InputError, match="rows have no class"):
         Labels(write_labels(None, kind=["field", None, "field"]), "kind").names()
+    with pytest.raises(InputError, match="no column says which row"):
+        Labels(path, classes=("field", "water")).names()
     (tmp_path / "text.gpkg").write_text("no polygons")
     with pytest.raises(InputError, match="cannot be read as a vector file"):
         burnt(land, Labels(tmp_path / "text.gpkg"))
+
+
+@pytest.mark.parametrize("shapes", [[], [None, None]])
+def test_files_without_a_polygon_are_refused(land: Path, tmp_path: Path, shapes: list) -> None:
+    """No row, or rows without a geometry."""
+    frame = gpd.GeoDataFrame({"kind": ["a"] * len(shapes)}, geometry=shapes, crs="EPSG:32636")
+    frame.to_file(tmp_path / "empty.gpkg")
+    with pytest.raises(InputError, match="no row with a geometry"):
+        burnt(land, Labels(tmp_path / "empty.gpkg"))
+
+
+def test_a_condition_that_nothing_meets_is_told(write_labels: Callable[..., Path]) -> None:
+    """Its words are in the message."""
+    labels = Labels(write_labels(None), "kind", where="kind = 'sand'")
+    with pytest.raises(InputError, match="no rows that meet \"kind = 'sand'\""):
+        labels.names()
+
+
+def test_a_layer_is_not_guessed(land: Path, write_labels: Callable[..., Path]) -> None:
+    """Where a file has several, one is named."""
+    path = write_labels(None)
+    gpd.read_file(path).iloc[:1].to_file(path, layer="first")
+    with pytest.raises(InputError, match="2 layers: choose one with --layer; they are labels, fir"):
+        burnt(land, Labels(path, "kind"))
+    assert burnt(land, Labels(path, "kind", layer="first")).any()
+    assert Labels(path, "kind", layer="first").names() == ("background", "field")
+
+
+def test_geoparquet_is_read_too(
+    land: Path, write_labels: Callable[..., Path], tmp_path: Path
+) -> None:
+    """In any CRS; rows far away are left out. It has no layers to choose from."""
+    path, frame = tmp_path / "labels.parquet", gpd.read_file(write_labels(4326))
+    far = frame.iloc[:1].assign(geometry=[shapely.box(0, 50, 1, 51)])
+    pd.concat([frame, far]).to_parquet(path)
+    labels = Labels(path, "kind")
+    assert labels.names() == ("background", "field", "water")
+    assert (burnt(land, labels) != expected()).mean() < 0.002
+    with open_scene(land) as scene:
+        assert len(labels.over(scene).shapes) == 3
+    with pytest.raises(InputError, match=r"no column 'sort': it has kind"):
+        Labels(path, "sort").names()
+    with pytest.raises(InputError, match="which layer and where cannot choose from"):
+        Labels(path, "kind", layer="labels").names()

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 from affine import Affine
+from torch.utils.data import DistributedSampler
 
 from samdomain.errors import InputError
+from samdomain.training.dataset import ViewSampler
 from samdomain_geo.data import SceneDataModule
 
 
@@ -31,8 +33,29 @@ def test_batches_are_torchgeo_s(module: SceneDataModule) -> None:
         for bounds, transform in zip(batch["bounds"], batch["transform"], strict=True):
             left, bottom, right, top = bounds.tolist()
             place = Affine(*transform.tolist())
-            assert place @ (0, 0) == pytest.approx((left, top))
-            assert place @ (32, 32) == pytest.approx((right, bottom))
+            assert place @ (0, 0) == pytest.approx((left, top), abs=1e-6)
+            assert place @ (32, 32) == pytest.approx((right, bottom), abs=1e-6)
+
+
+def test_places_stay_where_doubles_are(module: SceneDataModule) -> None:
+    """Not all devices have them; images and masks go."""
+    batch = module.transfer_batch_to_device(
+        next(iter(module.val_dataloader())), torch.device("meta"), 0
+    )
+    assert {name for name, one in batch.items() if one.is_meta} == {"image", "mask"}
+    assert batch["bounds"].dtype == batch["transform"].dtype == torch.float64
+
+
+def test_chips_are_shared_out_once(module: SceneDataModule) -> None:
+    """Lightning takes samplers of this kind as they are; each epoch has an order of its own."""
+    sampler = module.train_dataloader().sampler
+    assert isinstance(sampler, DistributedSampler)
+    own = ViewSampler(module._samples("train"), 8, seed=0)
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        own.set_epoch(epoch)
+        assert list(sampler) == list(own)
+    assert len(sampler) == len(own)
 
 
 def test_views_turn_chips_in_training_alone(module: SceneDataModule) -> None:

@@ -139,6 +139,8 @@ def test_what_cannot_be_trained_on_is_refused(
         names(replace(source, split=areas.name), tmp_path)
     with pytest.raises(InputError, match="no scene is named"):
         replace(source, scenes=())
+    with pytest.raises(InputError, match="give 1 or more of both"):
+        replace(source, size=0)
     with pytest.raises(InputError, match="give 0 to 31"):
         replace(source, overlap=32)
     with pytest.raises(InputError, match="shares are"):

@@ -97,7 +97,7 @@ def test_none_inside_is_an_error(pixel_box, scene: Path) -> None:
 
 def test_a_crs_on_one_side_only_is_an_error(pixel_box, scene: Path, write_scene) -> None:
     """A missing CRS is named with its side; it is never guessed."""
-    with pytest.raises(InputError, match="the prompts have no CRS"):
+    with pytest.raises(InputError, match="the vector file has no CRS"):
         place(scene, [pixel_box(1, 1, 9, 9)], None)
     bare = write_scene(np.zeros((3, 20, 20), np.uint8), "bare.tif", crs=None)
     with pytest.raises(InputError, match=r"bare.tif has no CRS"):

@@ -75,7 +75,7 @@ def test_one_side_without_a_crs_is_refused_before_reading(
 ) -> None:
     """A missing CRS is an error, and no reason to read all rows."""
     rows = gpd.GeoDataFrame(geometry=[pixel_box(1, 1, 9, 9)])
-    with pytest.raises(InputError, match="the prompts have no CRS"):
+    with pytest.raises(InputError, match="the vector file has no CRS"):
         read(write(rows, tmp_path / "rows.parquet"), scene)
 
 

@@ -93,6 +93,16 @@ def test_a_fit_leaves_an_adapter(pairs: dict[str, Tensor], tmp_path: Path) -> No
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_predictions_say_where_they_are(pairs: dict[str, Tensor]) -> None:
+    """Bounds and transform are the batch's, or unknown, beside the probability of a change."""
+    task = make_task().eval()
+    with torch.no_grad():
+        found = task.predict_step({**pairs, "bounds": "here"}, 0)
+        expected = task(stacked(pairs["image"])).sigmoid()
+    torch.testing.assert_close(found["probabilities"], expected)
+    assert (found["bounds"], found["transform"]) == ("here", None)
+
+
 def test_standardised_values_are_cut_off() -> None:
     """A cloud far beyond white is white; the values of a range from 0 on are checked."""
     task = make_task(in_channels=4, value_range=(-3.0, 5.0)).eval()

@@ -1,4 +1,5 @@
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from samdomain.cli import main
 from samdomain.training.config_names import find_config
 
 pytest.importorskip("lightning")
+init_module = import_module("samdomain_geo.verbs.init")
 
 
 @pytest.fixture
@@ -81,3 +83,36 @@ def test_labels_elsewhere_are_told(
     assert main([*line, "--out", str(tmp_path / "far.yaml")]) == 2
     assert "do their CRS and place agree" in capsys.readouterr().err
     assert not (tmp_path / "far.yaml").exists()
+
+
+def test_a_layer_and_a_condition_stand_in_the_config(inputs: list[str], tmp_path: Path) -> None:
+    """The training reads the same rows."""
+    labels = tmp_path / "squares.gpkg"
+    gpd.read_file(labels).assign(kind=["a"] * 8 + ["b"] * 8).to_file(labels, layer="kinds")
+    out = tmp_path / "new" / "kinds.yaml"
+    chosen = ["--layer", "kinds", "--where", "kind = 'a'"]
+    assert main(["init", *inputs, *chosen, "--out", str(out)]) == 0
+    arguments = yaml.safe_load(out.read_text())["data"]["source"]["init_args"]
+    assert (arguments["layer"], arguments["where"]) == ("kinds", "kind = 'a'")
+    assert "8 object" in out.read_text()
+
+
+def test_chips_of_a_few_pixels_are_refused(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """A model sees nothing in them."""
+    assert main(["init", *inputs, "--size", "5", "--out", str(tmp_path / "few.yaml")]) == 2
+    assert "--size is 5: give 32" in capsys.readouterr().err
+
+
+def test_two_commands_lead_from_labels_to_polygons(
+    inputs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`init --fit` trains at once, and `segment` runs what it left."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(init_module, "_EPOCHS", (1, 1))
+    size = ["--weights", "tiny", "--input-size", "64"]
+    assert main(["init", *inputs, *size, "--out", "squares.yaml", "--fit"]) == 0
+    words = ["segment", inputs[1], "--adapter", "runs/squares/adapter", "--out", "found"]
+    assert main(words) == 0
+    assert {"mask.tif", "polygons.gpkg"} <= {path.name for path in Path("found").iterdir()}
