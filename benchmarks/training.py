@@ -13,8 +13,8 @@ off goes on where its last epoch ended: its folder is in benchmarks/runs, which 
 Epochs are chosen on validation; all figures are of the test but those called `val`. `seconds` are
 wall seconds of this machine, and of the last start alone where a training was cut off. They hold
 the first pass through the frozen encoder, unless an earlier cell has left what it gave: `kept` says
-how many images and views were there. `cpu_seconds` are those of the training on all cores. Trainings compute in bf16 where
-the processor has it, figures of the test in fp32.
+how many images and views were there. `cpu_seconds` are those of the training on all cores.
+Trainings compute in bf16 where the processor has it, figures of the test in fp32.
 """
 
 import csv
