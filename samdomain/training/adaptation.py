@@ -138,8 +138,19 @@ class Adaptation(LightningModule):
             self._figures.setdefault(name, []).append(values.detach().double().cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean of each figure over all masks of all processes, and what is pooled."""
-        for name, value in self._means().items():
+        """Log the mean of each figure over all masks of all processes, and what is pooled.
+
+        Raises:
+            InputError: no image had anything to measure.
+        """
+        means = self._means()
+        if self.recipe.monitor not in means:
+            raise InputError(
+                f"validation has nothing to measure {self.recipe.monitor!r} by: its images have no "
+                "object, and no prompt; give others, or leave it out and have it taken from the "
+                "training images"
+            )
+        for name, value in means.items():
             self.log(f"val/{name}", value, prog_bar=name == self.recipe.monitor)
 
     def configure_optimizers(self) -> Any:
@@ -202,14 +213,8 @@ class Adaptation(LightningModule):
         return f"{where} for {named}: look at its image and masks, or set a lower rate"
 
     def _loss_alone(self, batch: Batch, place: int) -> bool:
-        one = Batch(
-            [batch.images[place]],
-            [batch.masks[place]],
-            [batch.names[place]],
-            value_range=batch.value_range,
-        )
         with torch.no_grad():
-            return bool(torch.isfinite(total(self._terms(one))))
+            return bool(torch.isfinite(total(self._terms(batch.alone(place)))))
 
     def _weights_finite(self) -> bool:
         return all(bool(torch.isfinite(one).all()) for one in self.sam.parameters())

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from samdomain import AutomaticMasks
 from samdomain.cli import main
 from samdomain.recipes import WeSAM
 from samdomain.training.epoch_log import read_csv
@@ -96,3 +97,41 @@ def test_a_persons_clicks_are_enough(config: Config, squares: Path, tmp_path: Pa
     row = read_csv(tmp_path / "run/log.csv")[-1]
     assert "val/agreement" in row
     assert "val/iou" not in row
+
+
+UNLABELLED = {
+    "class_path": "samdomain.training.prompted.Unlabelled",
+    "init_args": {"images": "train/images"},
+}
+
+
+def without_prompts(config: Config, squares: Path) -> Path:
+    """A config of images that nobody drew or clicked anything in."""
+    options = {"strong_views": 2, "asking": {"kind": "none", "most": 2}}
+    data = {"folder": str(squares), "batch_size": 2, "views": 1, "source": UNLABELLED}
+    return config(model={**MODEL, "recipe": {"name": "wesam", "options": options}}, data=data)
+
+
+def search(patch: pytest.MonkeyPatch, finder: AutomaticMasks) -> None:
+    """Let recipes search as a finder does."""
+    within = AutomaticMasks.within
+    patch.setattr(AutomaticMasks, "within", lambda _, *given: within(finder, *given))
+
+
+def test_images_alone_are_enough(
+    config: Config, squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the source finds trains a model and chooses its epoch."""
+    # Random weights are never sure.
+    search(monkeypatch, AutomaticMasks(per_side=2, least_iou=-9.0, least_stability=0.0, most=2))
+    assert fit(without_prompts(config, squares), tmp_path / "run") == 0
+    assert "val/agreement" in read_csv(tmp_path / "run/log.csv")[-1]
+
+
+def test_nothing_to_choose_by_is_told(
+    config: Config, squares: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the source finds nothing in validation, a line says so; it is no bug."""
+    search(monkeypatch, AutomaticMasks(per_side=2, least_iou=9.0))
+    assert fit(without_prompts(config, squares), tmp_path / "run") == 2
+    assert "validation has nothing to measure 'agreement' by" in capsys.readouterr().err
