@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from samdomain import AutomaticMasks
+from samdomain import AutomaticMasks, load_adapter
 from samdomain.cli import main
+from samdomain.injection import adapted_state, injections
 from samdomain.recipes import WeSAM
 from samdomain.training.epoch_log import read_csv
 
@@ -97,6 +98,25 @@ def test_a_persons_clicks_are_enough(config: Config, squares: Path, tmp_path: Pa
     row = read_csv(tmp_path / "run/log.csv")[-1]
     assert "val/agreement" in row
     assert "val/iou" not in row
+
+
+def test_it_goes_on_from_an_adapter(config: Config, trained: Path, tmp_path: Path) -> None:
+    """What the adapter learned of the decoder stays and is written too; the rest trains on."""
+    start = trained / "adapter"
+    model = {**MODEL, "base": {"weights": "tiny", "adapter": str(start)}}
+    assert fit(config(model=model), tmp_path / "run") == 0
+    before, after = (load_adapter(one).sam for one in (start, tmp_path / "run/adapter"))
+    assert [one.injection for one in injections(after)] == [
+        one.injection for one in injections(before)
+    ]
+    learned = adapted_state(before)
+    assert learned.keys() == adapted_state(after).keys()
+    changed = {
+        key for key, one in adapted_state(after).items() if not torch.equal(one, learned[key])
+    }
+    assert changed
+    assert all(key.startswith("image_encoder") for key in changed)
+    assert main(["test", "--config", str(tmp_path / "run"), "--out", str(tmp_path / "test")]) == 0
 
 
 UNLABELLED = {
