@@ -137,7 +137,7 @@ def memory() -> Result:
 
 
 def peak(variant: str) -> int:
-    """Return the bytes of the second step of two images; the first one fills caches."""
+    """Return the bytes that a step of two images takes, the larger of two."""
     command = Command("fit", (f"--config={config('nepal', variant)}",))
     built = command.build(0)
     built.module.start(0)
