@@ -83,3 +83,16 @@ def test_features_are_the_mean_direction_inside() -> None:
     embedding = embedding.repeat(1, 1, 2, 1)
     features = instance_features(embedding, mask, torch.tensor([1]))
     torch.testing.assert_close(features, torch.tensor([[0.6, 0.8]]))
+
+
+def test_autocast_costs_no_digits() -> None:
+    """Within a step in bf16, features and the loss are those of single precision."""
+    embedding, masks = torch.randn(1, 8, 16, 16), torch.randn(3, 16, 16)
+
+    def loss() -> torch.Tensor:
+        features = instance_features(embedding, masks, one_image(3))
+        return instance_contrast_loss(features, features, one_image(3))
+
+    with torch.autocast("cpu", torch.bfloat16):
+        half = loss()
+    assert torch.equal(half, loss())

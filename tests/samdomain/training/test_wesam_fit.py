@@ -66,13 +66,33 @@ def test_curves_tell_what_matters(config: Config, tmp_path: Path) -> None:
 
 
 def test_a_collapse_ends_training(config: Config, tmp_path: Path, capsys: Any) -> None:
-    """Where nothing agrees with the anchor any more, training ends and the best is kept."""
+    """Where nothing agrees with the anchor any more, training ends; if at once, a line says so."""
     recipe = {"name": "wesam", "options": {"strong_views": 2, "collapse": 1.1}}
     path = config(model={**MODEL, "recipe": recipe})
     assert fit(path, tmp_path / "run") == 0
     assert len(read_csv(tmp_path / "run/log.csv")) == 1
     assert (tmp_path / "run/adapter/adapter_model.safetensors").exists()
+    assert "training ends and no sound one is there" in capsys.readouterr().err
+
+
+def test_after_a_collapse_the_best_epoch_is_kept(
+    config: Config, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The epoch before it, whose agreement was higher, is what the adapter holds."""
+    measure = WeSAM.measure
+    epochs = iter([1.0, 1.0, 0.2, 0.2])  # two images of validation an epoch, of two epochs
+
+    def falling(self: WeSAM, sam: Any, batch: Any) -> Any:
+        share = next(epochs, 1.0)
+        return {name: one * share for name, one in measure(self, sam, batch).items()}
+
+    monkeypatch.setattr(WeSAM, "measure", falling)
+    trainer = {"max_epochs": 4, "enable_progress_bar": False, "accelerator": "cpu"}
+    assert fit(config(model=MODEL, trainer=trainer), tmp_path / "run") == 0
+    assert len(read_csv(tmp_path / "run/log.csv")) == 2
     assert "the best epoch so far is kept" in capsys.readouterr().err
+    kept = torch.load(tmp_path / "run/checkpoints/stage-1/best.ckpt", weights_only=True)
+    assert kept["epoch"] == 0
 
 
 def test_a_persons_clicks_are_enough(config: Config, squares: Path, tmp_path: Path) -> None:
