@@ -6,49 +6,54 @@ DOMAIN-direct: the weights as they are. DOMAIN-VARIANT-SEED: adapted with boxes 
 images' objects, by `self` (self-training alone), `anchor`, `contrast` (each beside it), `all`, or
 `supervised` (the true masks, same updates, views and steps). `none` makes boxes by itself, `coarse`
 asks by the box of a coarse outline, `norms` and `decoder` train other parts, `shared` has a teacher
-of the student's own weights.
+of the student's own weights. `longself` and `longall` train three times as long, half as many
+objects at a time: there a collapse has time to show.
+
+litemedsam knows boxes alone. `clicked` is litemedsam with the adapter `points`, as it is;
+`clicks` and `outlines` adapt it with 5 and 5 clicks and with coarse outlines as mask prompts,
+`clickstrue` and `outlinestrue` train it on the true masks at the same prompts. None of their
+domains is one that `points` was trained on. The adapter is the shipped one, or else that of the
+cell points-0 of benchmarks/training.py.
 
 Each domain has the same few images and steps for all variants. The figures `test` are of the epoch
-that was chosen on validation, without labels but for `supervised`; `test_last` is of the last,
-which nobody chose. Both are the mean IoU of the test's objects with their exact boxes, 16 of
-an image at most. `log` has the curves. A training that was cut off goes on where its last epoch
-ended. Clicks are not measured: litemedsam knows boxes alone.
+that was chosen on validation, without labels but where the truth is learned; `test_last` is of the
+last, which nobody chose. Both are the mean IoU of the test's objects, 16 of an image at most, by
+the kind of prompt: `box` exact ones, `coarse` the boxes of coarse outlines, and of weights that
+know these `points` and `outline`. So what was trained with one kind is tested with the others too.
+`log` has the curves. A training that was cut off goes on where its last epoch ended. `memory`
+compares the peaks of a step, beyond what was there before it.
 """
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
+from few_images import DOMAINS, Options, laid_out
 from grid import run_grid
-from real_data import FOLDER
 from torch import Tensor
 from training import RUNS, Result, base, rounded, trained
 
+from samdomain.adapter_file.shipped import find_adapter, shipped
+from samdomain.cache import LatestSam
 from samdomain.metrics import iou_score
-from samdomain.prompting import boxes_around
-from samdomain.recipes import Recipe, few_shots
+from samdomain.recipes import Recipe, WeakPrompts
 from samdomain.recipes.answering import score_masks
-from samdomain.recipes.objects import choose_objects
 from samdomain.sam import SamLike
-from samdomain.training.coco import Coco
+from samdomain.training.calibrate import Probe
 from samdomain.training.command import Command, checkpoints
 from samdomain.training.dataset import collate, read_item
 from samdomain.training.epoch_log import read_csv
-from samdomain.training.folders import Folders
-from samdomain.training.sample import ImageFile, MaskFile, Sample, Source, Split
+from samdomain.training.model import adapted as load
+from samdomain.training.sample import Sample
 
-DATA = RUNS / "wesam-data"
-LIMITS: dict[Split, int] = {"train": 16, "val": 6, "test": 16}
 EPOCHS = 6  # of eight steps of eight prompts each
+LONG = 18
 SEEDS = (0, 1, 2)
 MOST = 16  # objects of a test image
-
-Options = dict[str, Any]
 
 VARIANTS: dict[str, Options] = {
     "self": {"learning": {"anchor": 0.0, "contrast": 0.0}, "collapse": None},
@@ -65,16 +70,25 @@ VARIANTS: dict[str, Options] = {
     "coarse": {"asking": {"kind": "polygon", "polygon_as": "box"}},
     "norms": {"tuning": {"injections": [], "parts": ["encoder.norms", "decoder.norms"]}},
     "decoder": {"tuning": {"injections": [], "parts": ["decoder"]}},
+    "longself": {
+        "learning": {"anchor": 0.0, "contrast": 0.0},
+        "collapse": None,
+        "asking": {"most": 2},
+    },
+    "longall": {"asking": {"most": 2}},
+    "clicks": {"asking": {"kind": "points"}},
+    "outlines": {"asking": {"kind": "polygon"}},
 }
+for kind in ("clicks", "outlines"):
+    VARIANTS[f"{kind}true"] = {**VARIANTS["supervised"], **VARIANTS[kind]}
+UNSEEN = ("nwpu-vhr10", "kvasir-seg")  # by the adapter `points`
+CLICKED = ("clicks", "outlines", "clickstrue", "outlinestrue")  # from the adapter `points`
 
-PIECES = {"class_path": "samdomain.training.objects.Components", "init_args": {"smallest": 64}}
-NUMBERS = {"class_path": "samdomain.training.objects.Ids", "init_args": {"smallest": 16}}
-DOMAINS: dict[str, Options | None] = {  # how masks become objects; None where they are COCO's
-    "nepal": PIECES,
-    "dsb2018": NUMBERS,
-    "nwpu-vhr10": None,
-    "busi": PIECES,
-    "kvasir-seg": PIECES,
+KINDS = {
+    "box": WeakPrompts(most=MOST),
+    "coarse": WeakPrompts("polygon", "box", most=MOST),
+    "points": WeakPrompts("points", most=MOST),
+    "outline": WeakPrompts("polygon", most=MOST),
 }
 
 
@@ -85,14 +99,50 @@ def main() -> None:
     others = [domain for domain in DOMAINS if domain != "nepal"]
     names += [f"{domain}-{variant}-0" for domain in others for variant in ("all", "supervised")]
     names += ["nepal-shared-0", "nepal-none-0", "nepal-coarse-0"]
-    names += ["dsb2018-norms-0", "dsb2018-decoder-0"]
+    names += ["dsb2018-norms-0", "dsb2018-decoder-0", "nepal-longself-0", "nepal-longall-0"]
     cells = {f"{domain}-direct": partial(direct, domain) for domain in DOMAINS}
-    run_grid("wesam", cells | {name: partial(adapted, name) for name in names})
+    cells |= {"memory": memory, **{name: partial(adapted, name) for name in names}}
+    # Last, since they need an adapter that somebody has to train first.
+    cells |= {f"{domain}-clicked": partial(clicked, domain) for domain in UNSEEN}
+    taught = [f"{domain}-{variant}-0" for domain in UNSEEN for variant in CLICKED]
+    run_grid("wesam", cells | {name: partial(adapted, name) for name in taught})
 
 
 def direct(domain: str) -> Result:
     """Measure the weights as they are."""
     return base((f"--config={config(domain, 'all')}",), mean_iou)
+
+
+def clicked(domain: str) -> Result:
+    """Measure the weights that learned clicks, as they are."""
+    model = load(Command("test", (f"--config={config(domain, 'clicks')}",)), points())
+    return {"test": mean_iou(model.recipe, model.sam, model.data.found("test").samples)}
+
+
+def points() -> Path:
+    """Return the folder of the adapter `points`."""
+    cell = RUNS / "points-0" / "adapter"
+    return find_adapter("points") if "points" in shipped() or not cell.exists() else cell
+
+
+def memory() -> Result:
+    """Measure the peak of a step's memory, beside that of training on true masks."""
+    # Each in a process of its own: what one has freed would not be counted to the next.
+    peaks: dict[str, int] = {}
+    for name in ("supervised", "all"):
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            peaks[name] = alone.submit(peak, name).result()
+    megabytes = {name: round(one / 2**20, 1) for name, one in peaks.items()}
+    return {"megabytes": megabytes, "ratio": round(peaks["all"] / peaks["supervised"], 3)}
+
+
+def peak(variant: str) -> int:
+    """Return the bytes that a step of two images takes, the larger of two."""
+    command = Command("fit", (f"--config={config('nepal', variant)}",))
+    built = command.build(0)
+    built.module.start(0)
+    probe = Probe(built, command.device(), None)
+    return max(probe(2) for _ in range(2))
 
 
 def adapted(name: str) -> Result:
@@ -119,24 +169,34 @@ def last(run: Path) -> Result:
 
 
 def mean_iou(recipe: Recipe, sam: SamLike, samples: Sequence[Sample]) -> Result:
-    """Return the mean IoU of objects that are asked for by their exact boxes."""
-    scores: list[Tensor] = []
+    """Return the mean IoU of objects by each kind of prompt that the model knows."""
+    kinds = {name: one for name, one in KINDS.items() if known(one) <= sam.spec.prompts}
+    scores: dict[str, list[Tensor]] = {name: [] for name in kinds}
+    seen = LatestSam(sam)
     for sample in samples:
         batch = collate([read_item(sample)])
-        chosen = choose_objects(batch.objects(), MOST, torch.Generator().manual_seed(0))
-        if chosen.masks:
-            boxes = boxes_around(chosen.masks, chosen.images)
-            answers = recipe.predict(sam, batch.images, boxes)
-            scores.append(score_masks(iou_score, answers, chosen.masks))
-    found = torch.cat(scores)
-    return {"objects": len(found), **rounded({"iou": float(found.mean())})}
+        for name, asking in kinds.items():
+            asked = asking(batch, sam.spec, torch.Generator().manual_seed(0))
+            if asked.masks:
+                with torch.no_grad():
+                    answers = recipe.answer(seen, batch.encoded(seen), asked.prompts)
+                scores[name].append(score_masks(iou_score, answers, asked.masks))
+    found = {name: torch.cat(own) for name, own in scores.items()}
+    return {
+        "objects": len(found["box"]),
+        **rounded({name: float(own.mean()) for name, own in found.items()}),
+    }
+
+
+def known(asking: WeakPrompts) -> set[str]:
+    """Return what kind of prompt a model has to know to be asked so."""
+    outline = "mask" if asking.polygon_as == "mask" else "box"
+    return {{"box": "box", "points": "point"}.get(asking.kind, outline)}
 
 
 def config(domain: str, variant: str) -> Path:
     """Write the config of a variant, and lay out its data where they are not."""
-    folder = DATA / domain
-    if not folder.exists():
-        lay_out(domain, folder)
+    folder = laid_out(domain)
     objects = DOMAINS[domain]
     source = {
         "class_path": f"samdomain.training.{'coco.Coco' if objects is None else 'folders.Folders'}",
@@ -145,96 +205,22 @@ def config(domain: str, variant: str) -> Path:
     values = {
         "model": {
             "recipe": {"name": "wesam", "options": VARIANTS[variant]},
-            "base": {"weights": "litemedsam"},
+            "base": {
+                "weights": "litemedsam",
+                "adapter": str(points()) if variant in CLICKED else None,
+            },
         },
         "data": {"folder": str(folder), "source": source, "batch_size": 2, "views": 1},
         "trainer": {
-            "max_epochs": EPOCHS,
+            "max_epochs": LONG if variant.startswith("long") else EPOCHS,
             "gradient_clip_val": 1.0,
             "accelerator": "cpu",
             "enable_progress_bar": False,
         },
     }
-    path = DATA / f"{domain}-{variant}.yaml"
+    path = folder.parent / f"{domain}-{variant}.yaml"
     path.write_text(yaml.safe_dump(values))
     return path
-
-
-def lay_out(domain: str, folder: Path) -> None:
-    """Link so many images of each split, and their masks, below a folder."""
-    whole = source_of(domain)
-    found = {split: whole(split) for split in LIMITS}
-    for split, limit in LIMITS.items():
-        samples = found[split]
-        taken = few_shots((one.name for one in samples), min(limit, len(samples)))
-        chosen = [one for one in samples if one.name in taken]
-        if DOMAINS[domain] is None:
-            write_coco(folder, split, chosen)
-        else:
-            link(folder / split, chosen)
-
-
-def source_of(domain: str) -> Callable[[Split], Sequence[Sample]]:
-    """Return what finds the samples of a split of a domain, all of them."""
-    folder = FOLDER / domain
-    if domain == "nwpu-vhr10":  # the published validation is the test here
-        return partial(_of_one_file, Coco(), folder)
-    if domain == "busi":
-        return partial(_of_folds, folder)
-    names = {"nepal": {"images": "tiles"}, "dsb2018": {"masks": "labels"}}.get(domain, {})
-    source: Source = Folders(**names)
-    return lambda split: source.find(folder, split).samples
-
-
-def _of_one_file(source: Source, folder: Path, split: Split) -> Sequence[Sample]:
-    if split == "test":
-        return source.find(folder, "val").samples
-    samples = source.find(folder, "train").samples
-    held = few_shots((one.name for one in samples), LIMITS["val"])
-    return [one for one in samples if (one.name in held) == (split == "val")]
-
-
-def _of_folds(folder: Path, split: Split) -> Sequence[Sample]:
-    """Return benign and malignant cases: fold 0 is the test, fold 1 validation."""
-    folds = {"test": {"fold0"}, "val": {"fold1"}, "train": {"fold2", "fold3", "fold4"}}[split]
-    rows = [line.split(",") for line in (folder / "splits.csv").read_text().split()[1:]]
-    wanted = {(kind, Path(file).stem) for kind, file, fold in rows if fold in folds}
-    return [
-        replace(one, name=f"{kind}-{one.name}")
-        for kind in ("benign", "malignant")
-        for one in Folders().find(folder / kind, "train").samples
-        if (kind, one.name) in wanted
-    ]
-
-
-def link(folder: Path, samples: Sequence[Sample]) -> None:
-    """Link images and masks under the names of their samples."""
-    for sample in samples:
-        if not isinstance(sample.image, ImageFile) or not isinstance(sample.masks, MaskFile):
-            raise TypeError(f"{sample.name} is no pair of files")
-        for name, path in (("images", sample.image.path), ("masks", sample.masks.path)):
-            place = folder / name / f"{sample.name}{path.suffix}"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(path.resolve())
-
-
-def write_coco(folder: Path, split: Split, samples: Sequence[Sample]) -> None:
-    """Write the part of a COCO file that some samples are of, and link their images."""
-    place = folder / "images"
-    place.mkdir(parents=True, exist_ok=True)
-    images: list[Options] = []
-    annotations: list[Options] = []
-    for number, sample in enumerate(samples):
-        image, masks = sample.image, sample.masks
-        if not isinstance(image, ImageFile):
-            raise TypeError(f"{sample.name} is no file")
-        (place / f"{split}-{image.path.name}").symlink_to(image.path.resolve())
-        rows, columns = masks.size()
-        file = {"id": number, "file_name": f"{split}-{image.path.name}"}
-        images.append({**file, "height": rows, "width": columns})
-        annotations += [{**one, "image_id": number} for one in masks.objects]
-    content = {"images": images, "annotations": annotations, "categories": []}
-    (folder / f"{split}.json").write_text(json.dumps(content))
 
 
 if __name__ == "__main__":

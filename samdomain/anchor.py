@@ -68,11 +68,14 @@ class Snapshot:
         try:
             for tensor, value in pairs:
                 tensor.data = value
+            # Autocast knows a parameter it has cast by its place, whatever its values are now.
+            torch.clear_autocast_cache()
             with torch.no_grad(), standing(sam):
                 yield
         finally:
             for (tensor, _), value in zip(pairs, theirs, strict=True):
                 tensor.data = value
+            torch.clear_autocast_cache()
 
     def follow(self, sam: Sam, momentum: float) -> None:
         """Move the values towards the model's: momentum * these + (1 - momentum) * the model's.

@@ -188,7 +188,7 @@ print("IoU of the first two by predict():", *(f"{one:.3f}" for one in overlap))
 # %% [markdown]
 # ## Keep it
 #
-# What was learned is a folder of 1.4 MB, or half of it in half precision; the card says how the
+# What was learned is a folder of 1.7 MB, or half of it in half precision; the card says how the
 # model is to be asked.
 
 # %%

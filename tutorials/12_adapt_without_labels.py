@@ -213,5 +213,5 @@ print(f"{sum(path.stat().st_size for path in (folder / 'pits').iterdir()):,} byt
 #
 # and `samdomain fit --config adapt.yaml`. Images with masks, as every other source has them, are
 # asked by prompts made of the masks: boxes, 5 and 5 clicks, coarse outlines (`asking: {kind:
-# points}`). Weights that know boxes alone refuse clicks; teach them first (recipe `sam`), or load
-# others.
+# points}`). Weights that know boxes alone refuse clicks: load others, or teach them first (recipe
+# `sam`) and go on from that adapter, `base: {weights: litemedsam, adapter: runs/points/adapter}`.

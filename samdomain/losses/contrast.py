@@ -32,7 +32,8 @@ def instance_features(
     resized = F.interpolate(masks.detach()[:, None], size, mode="bilinear", align_corners=False)
     inside = (resized[:, 0] > 0).to(single(embedding))
     own = unit(single(embedding), dim=1)[images.to(embedding.device)]  # (n, c, h, w)
-    total = torch.einsum("nchw,nhw->nc", own, inside)
+    with torch.autocast(embedding.device.type, enabled=False):  # it would sum in half precision
+        total = torch.einsum("nchw,nhw->nc", own, inside)
     return total / inside.sum(dim=(1, 2)).clamp_min(1)[:, None]
 
 
@@ -93,5 +94,8 @@ class InstanceContrastLoss(nn.Module):
 
 
 def _one_image(features: Tensor, anchor: Tensor, temperature: float) -> Tensor:
-    pairs = unit(single(features), dim=1) @ unit(single(anchor), dim=1).T / temperature  # (n, n)
+    with torch.autocast(features.device.type, enabled=False):
+        pairs = (
+            unit(single(features), dim=1) @ unit(single(anchor), dim=1).T / temperature
+        )  # (n, n)
     return pairs.flatten().logsumexp(0) - pairs.diagonal().logsumexp(0)

@@ -77,6 +77,21 @@ class Batch:
             labelled=labelled,
         )
 
+    def alone(self, place: int) -> "Batch":
+        """Return one image as a batch of its own, with all that belongs to it."""
+        prompts = self.prompts
+        if prompts is not None:
+            own = prompts[(prompts.image_indices() == place).nonzero()[:, 0]]
+            prompts = replace(own, images=torch.zeros(len(own), dtype=torch.long))
+        return Batch(
+            [self.images[place]],
+            [self.masks[place]],
+            [self.names[place]],
+            prompts,
+            self.value_range,
+            [self.labelled[place]],
+        )
+
     def encoded(self, sam: SamLike) -> Embedding:
         """Encode the images, the dates of one place one after the other; see `samdomain.encode`."""
         dates = [date for one in self.images for date in one.reshape(-1, *one.shape[-3:])]

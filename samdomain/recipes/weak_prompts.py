@@ -154,6 +154,6 @@ _MAKERS: Mapping[Kind, _Make] = {
     "box": _boxes,
     "points": _clicks,
     "polygon": _outlines,
-    # Who measures a model that was adapted without labels asks by boxes.
+    # Where masks are known, an IoU is measured at their boxes.
     "none": _boxes,
 }

@@ -170,7 +170,7 @@ class WeSAM(Values):
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
         """Let anchor, teacher and student answer the same prompts, one after the other."""
-        asked = self._asked(sam, batch)
+        asked = self._asked(sam, batch, torch.default_generator)
         looks = Looks(sam, batch, asked.prompts)
         outputs: dict[str, Seen] = {}
         if self.learning.anchor or self.learning.contrast:
@@ -208,14 +208,21 @@ class WeSAM(Values):
     def measure(self, sam: SamLike, batch: Batch) -> dict[str, Float[Tensor, " n"]]:
         """Measure how much views and anchor agree, and the IoU where masks are known.
 
-        Prompts are of the kind that training has. In images with many objects, those are measured
-        that a fixed seed chooses. What needs an anchor is left out where the model has none, as one
-        that comes from an adapter's file. Where the truth is learned, it decides: `agreement` is
-        `iou` then.
+        Prompts are of the kind that training has. Where the source finds them by itself, `iou` and
+        `pseudo_iou` are at the true boxes of masks that are known, and no label decides. In images
+        with many objects, those are measured that a fixed seed chooses. What needs an anchor is
+        left out where the model has none, as one that comes from an adapter's file. Where the truth
+        is learned, it decides: `agreement` is `iou` then.
         """
         # The model wears other values in between, which a view for standing models cannot see.
         sam = sam.sam if isinstance(sam, LatestSam) else sam
-        asked = self.asking(batch, sam.spec, torch.Generator().manual_seed(0))
+        chance = torch.Generator().manual_seed(0)
+        figures = self._figures(sam, batch, self.asking(batch, sam.spec, chance))
+        if self._finds(batch) and guides_of(sam) is not None:
+            figures |= self._figures(sam, batch, self._asked(sam, batch, chance))
+        return figures
+
+    def _figures(self, sam: SamLike, batch: Batch, asked: Asked) -> dict[str, Float[Tensor, " n"]]:
         weak = ask(sam, batch.encoded(sam), asked.prompts)
         strong = ask(sam, self._strongly(sam, batch, 0), asked.prompts)
         figures = {"views_agree": _overlap(strong, weak)}
@@ -232,9 +239,13 @@ class WeSAM(Values):
                 figures["agreement"] = figures["iou"]
         return figures
 
-    def _asked(self, sam: SamLike, batch: Batch) -> Asked:
-        if self.asking.kind != "none" or batch.prompts is not None:
-            return self.asking(batch, sam.spec, torch.default_generator)
+    def _finds(self, batch: Batch) -> bool:
+        """Tell whether the source finds by itself what to ask for."""
+        return self.asking.kind == "none" and batch.prompts is None
+
+    def _asked(self, sam: SamLike, batch: Batch, chance: torch.Generator) -> Asked:
+        if not self._finds(batch):
+            return self.asking(batch, sam.spec, chance)
         boxes = [self._found(sam, batch, place) for place in range(len(batch))]
         images = torch.arange(len(batch)).repeat_interleave(torch.tensor([len(b) for b in boxes]))
         return Asked(Prompts(boxes=torch.cat(boxes), images=images))

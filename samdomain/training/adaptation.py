@@ -11,6 +11,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from samdomain.acceleration import FastSteps
+from samdomain.adapter_file import DataSource
 from samdomain.anchor import guides_of
 from samdomain.cache import cache_features, features_folder
 from samdomain.errors import InputError, StoppedError
@@ -55,11 +56,14 @@ class Adaptation(LightningModule):
         self.optimisation = optimisation or Optimisation()
         self.cache = cache
         self.card = card or CardChoice()
-        self.sam: Sam = (base or BaseChoice()).load()
+        self.base = base or BaseChoice()
+        self.sam: Sam = self.base.load()
         # Convolutions run faster so; no value changes.
         self.sam.get_submodule("image_encoder").to(memory_format=torch.channels_last)
         self.seed = 0
         self.stage: Stage = self.recipe
+        self.before: tuple[DataSource, ...] = ()
+        """What the adapter that training goes on from was trained on."""
         # What an earlier stage trained and a later one freezes is part of the adapter too.
         self._adapted: set[str] = set()
         self._place = 0
@@ -80,6 +84,9 @@ class Adaptation(LightningModule):
             place: place of the stage among the recipe's, from 0.
         """
         self._place = place
+        if place == 0 and self.base.adapter is not None:
+            self.before = self.base.begin(self.sam)
+            self._adapted |= set(adapted_state(self.sam))
         self.stage = self.recipe.stages[place]
         torch.manual_seed(epoch_seed(self.seed, -1 - place))
         self.stage.adapt(self.sam)
@@ -138,8 +145,19 @@ class Adaptation(LightningModule):
             self._figures.setdefault(name, []).append(values.detach().double().cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean of each figure over all masks of all processes, and what is pooled."""
-        for name, value in self._means().items():
+        """Log the mean of each figure over all masks of all processes, and what is pooled.
+
+        Raises:
+            InputError: no image had anything to measure.
+        """
+        means = self._means()
+        if self.recipe.monitor not in means:
+            raise InputError(
+                f"validation has nothing to measure {self.recipe.monitor!r} by: its images have no "
+                "object, and no prompt; give others, or leave it out and have it taken from the "
+                "training images"
+            )
+        for name, value in means.items():
             self.log(f"val/{name}", value, prog_bar=name == self.recipe.monitor)
 
     def configure_optimizers(self) -> Any:
@@ -202,14 +220,8 @@ class Adaptation(LightningModule):
         return f"{where} for {named}: look at its image and masks, or set a lower rate"
 
     def _loss_alone(self, batch: Batch, place: int) -> bool:
-        one = Batch(
-            [batch.images[place]],
-            [batch.masks[place]],
-            [batch.names[place]],
-            value_range=batch.value_range,
-        )
         with torch.no_grad():
-            return bool(torch.isfinite(total(self._terms(one))))
+            return bool(torch.isfinite(total(self._terms(batch.alone(place)))))
 
     def _weights_finite(self) -> bool:
         return all(bool(torch.isfinite(one).all()) for one in self.sam.parameters())

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from samdomain.adapter_file import AdapterCard, DataSource
+from samdomain.adapter_file import AdapterCard, DataSource, load_adapter
+from samdomain.adapter_file.shipped import find_adapter
 from samdomain.errors import InputError
 from samdomain.recipes import THING, Recipe, preset, read_recipe
 from samdomain.sam import Sam
@@ -61,10 +62,13 @@ class BaseChoice:
     Attributes:
         weights: a name that `samdomain weights list` shows, or the path of a checkpoint.
         input_size: side of the encoder's input in pixels; that of the weights by default.
+        adapter: an adapter of the weights to go on from, its folder or name; none by default. What
+            it learned is in the new adapter too, frozen where the recipe does not train it.
     """
 
     weights: str = "litemedsam"
     input_size: int | None = None
+    adapter: str | None = None
 
     def load(self) -> Sam:
         """Return the model, nothing adapted.
@@ -73,6 +77,20 @@ class BaseChoice:
             WeightsError: the weights are not on this machine.
         """
         return load_sam(self.weights, input_size=self.input_size)
+
+    def begin(self, sam: Sam) -> tuple[DataSource, ...]:
+        """Put the adapter to go on from onto the model that `load` returned, in itself.
+
+        Returns:
+            tuple: what the adapter was trained on: its terms are those of what comes out, too.
+
+        Raises:
+            InputError: there is no such adapter, or it belongs to other weights.
+        """
+        if self.adapter is None:
+            return ()
+        loaded = load_adapter(find_adapter(self.adapter), sam)
+        return () if loaded.adapter is None else tuple(loaded.adapter.card.data)
 
 
 @dataclass(frozen=True)
@@ -112,8 +130,21 @@ class CardChoice:
     modality: str = ""
     intended_use: str = ""
 
-    def card(self, recipe: Recipe, scale: Scale, metrics: Mapping[str, Any]) -> AdapterCard:
-        """Return the card of an adapter that a recipe trained on data of a scale."""
+    def card(
+        self,
+        recipe: Recipe,
+        scale: Scale,
+        metrics: Mapping[str, Any],
+        before: tuple[DataSource, ...] = (),
+    ) -> AdapterCard:
+        """Return the card of an adapter that a recipe trained on data of a scale.
+
+        Args:
+            recipe: what trained.
+            scale: scale of the data.
+            metrics: what was measured.
+            before: what an adapter that training went on from was trained on.
+        """
         output: Any = recipe.output
         named = recipe.legend not in {None, THING}
         return AdapterCard(
@@ -128,6 +159,6 @@ class CardChoice:
             modality=self.modality,
             intended_use=self.intended_use,
             metrics=metrics,
-            data=tuple(self.data),
+            data=(*before, *self.data),
             licence=self.licence,
         )

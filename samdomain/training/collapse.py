@@ -30,14 +30,15 @@ class CollapseAlarm(Callback):
         if value is None or float(value) >= self.least or trainer.sanity_checking:
             return
         trainer.should_stop = True
+        kept = "the best epoch so far is kept" if trainer.current_epoch else "no sound one is there"
         logger.warning(
             "epoch %d: %s fell to %.3f, below %.3f: the model teaches itself nonsense, training "
-            "ends and the best epoch so far is kept; set a lower rate, or a larger weight of the "
-            "anchor",
+            "ends and %s; set a lower rate, or a larger weight of the anchor",
             trainer.current_epoch,
             self.figure,
             float(value),
             self.least,
+            kept,
         )
 
 

@@ -4,7 +4,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 from jaxtyping import Bool
@@ -13,8 +13,8 @@ from torch import Tensor
 from samdomain.errors import InputError
 from samdomain.sam import Prompts
 from samdomain.training.folders import SPLITS
-from samdomain.training.pictures import pictures, size
-from samdomain.training.sample import Found, ImageFile, Sample, Source, Split
+from samdomain.training.pictures import SUFFIXES, pictures, size
+from samdomain.training.sample import SPLIT_NAMES, Found, ImageFile, Sample, Source, Split
 from samdomain.training.splits import chosen, read_splits
 
 _BOX = ("left", "top", "right", "bottom")
@@ -81,11 +81,11 @@ class Unlabelled(Source):
 class Prompted(Source):
     """Add what somebody asked for, from a table, to images; those without a row are left out.
 
-    The table is a CSV file with a column `image`, the path of an image below its folder without
-    the ending, and either a box a row (`left`, `top`, `right`, `bottom`) or a click a row (`x`,
-    `y`, `label`: 1 on the object, 0 beside it; 1 by default). All are in pixels from the image's
-    top-left corner. Clicks with the same `object_id` ask for one object together; without that
-    column each click is an object of its own.
+    The table is a CSV file with a column `image`, the path of an image below its folder, with or
+    without the ending, and either a box a row (`left`, `top`, `right`, `bottom`) or a click a row
+    (`x`, `y`, `label`: 1 on the object, 0 beside it; 1 by default). All are in pixels from the
+    image's top-left corner. Clicks with the same `object_id` ask for one object together; without
+    that column each click is an object of its own.
 
     Attributes:
         source: where the images are; without masks by default. Known masks are for figures alone.
@@ -97,12 +97,32 @@ class Prompted(Source):
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find the images of a split that have prompts; see `Source.find`."""
-        found = self.source.find(folder, split)
-        prompts = read_prompts(folder / self.table)
+        found, table = self.source.find(folder, split), folder / self.table
+        prompts = read_prompts(table)
         samples = [
-            replace(one, prompts=prompts[one.name]) for one in found.samples if one.name in prompts
+            replace(one, prompts=_within(prompts[one.name], one, table))
+            for one in found.samples
+            if one.name in prompts
         ]
-        return Found(tuple(samples), found.problems)
+        return Found(tuple(samples), (*found.problems, *self._lost(folder, prompts)))
+
+    def _lost(self, folder: Path, prompts: Mapping[str, Prompts]) -> list[str]:
+        """Tell of rows whose image is in no split.
+
+        Raises:
+            InputError: that is so of all rows.
+        """
+        there = {
+            one.name for split in SPLIT_NAMES for one in self.source.find(folder, split).samples
+        }
+        lost = sorted(prompts.keys() - there)
+        if lost and len(lost) == len(prompts):
+            raise InputError(
+                f"{folder / self.table} asks for {', '.join(map(repr, lost[:3]))}, but there are "
+                f"images {', '.join(map(repr, sorted(there)[:3]))}: name them by their path below "
+                "the folder of images"
+            )
+        return [f"{folder / self.table} asks for {name!r}, which is no image" for name in lost]
 
 
 def read_prompts(path: Path) -> dict[str, Prompts]:
@@ -120,20 +140,54 @@ def read_prompts(path: Path) -> dict[str, Prompts]:
         )
     by_image: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        by_image[row["image"]].append(row)
+        by_image[_name(row["image"])].append(row)
     read = _boxes if {*_BOX} <= columns else _clicks
-    try:
-        return {image: read(own) for image, own in by_image.items()}
-    except ValueError as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    found: dict[str, Prompts] = {}
+    for image, own in by_image.items():
+        try:
+            found[image] = read(own)
+        except ValueError as error:
+            raise InputError(f"{path} cannot be read, at image {image!r}: {error}") from error
+    return found
 
 
 def _rows(path: Path) -> list[Row]:
     try:
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        # Spreadsheets write a byte order mark; a short row has empty values, as an empty cell has.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file, restval=""))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: name the table, as prompts.csv") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text in UTF-8: save it as such") from error
+
+
+def _name(image: str) -> str:
+    """Return what the sample of an image is called; dots of other kinds belong to the name."""
+    path = PurePosixPath(image.strip())
+    return (path.with_suffix("") if path.suffix.lower() in SUFFIXES else path).as_posix()
+
+
+def _within(prompts: Prompts, sample: Sample, table: Path) -> Prompts:
+    """Return prompts of an image that each lie on it, at least in part.
+
+    Raises:
+        InputError: a box, or all clicks of an object, lie beside the image.
+    """
+    rows, columns = sample.masks.size()
+    corners = _clicked(prompts) if prompts.boxes is None else list(prompts.boxes.reshape(-1, 2, 2))
+    for xy in corners:
+        (left, top), (right, bottom) = xy.amin(dim=0).tolist(), xy.amax(dim=0).tolist()
+        if right < 0 or bottom < 0 or left > columns or top > rows:
+            raise InputError(
+                f"{table} asks in {sample.name!r} at {xy.tolist()}, beside its {columns} x {rows} "
+                "pixels: give x, y in pixels from the image's top-left corner"
+            )
+    return prompts
+
+
+def _clicked(prompts: Prompts) -> list[Tensor]:
+    return list(prompts.points) if prompts.points is not None else []
 
 
 def _boxes(rows: Sequence[Row]) -> Prompts:

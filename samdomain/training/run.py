@@ -91,9 +91,8 @@ class Run:
         measured.write(folder.table("val"))
         draw_curves(folder.log, folder.curves)
         figures = {f"val {name}": value for name, value in means.items()}
-        card = module.card.card(
-            recipe, data.source.scale(data.folder), {"seed": self.seed, **figures}
-        )
+        scale, told = data.source.scale(data.folder), {"seed": self.seed, **figures}
+        card = module.card.card(recipe, scale, told, module.before)
         if calibration is not None:
             card = _calibrated(card, calibration)
         save_adapter(

@@ -27,7 +27,9 @@ def read_splits(path: Path) -> dict[str, str]:
     Raises:
         InputError: the list has no column `split`, or names a file twice.
     """
-    with path.open(newline="") as file:
+    with path.open(
+        newline="", encoding="utf-8-sig"
+    ) as file:  # spreadsheets write a byte order mark
         rows = list(csv.DictReader(file))
     names = list(rows[0]) if rows else []
     if COLUMN not in names or len(names) < 2:  # noqa: PLR2004 - a file and its split

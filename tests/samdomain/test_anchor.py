@@ -109,6 +109,23 @@ def test_a_graph_outlives_a_block() -> None:
     assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
 
 
+@pytest.mark.parametrize("parts", [(), ("decoder",)], ids=["", "decoder"])
+def test_autocast_mixes_no_values_up(parts: tuple[str, ...]) -> None:
+    """Within one step in bf16, which keeps what it has cast, model and anchor stay apart."""
+    sam = adapted(*parts).eval()
+    guides = guide(sam)
+    move_trained(sam)
+    with torch.autocast("cpu", torch.bfloat16):
+        alone = answer(sam)
+    with torch.autocast("cpu", torch.bfloat16):
+        with guides.as_anchor(sam):
+            source = answer(sam)
+        assert torch.equal(answer(sam), alone)
+        with guides.as_anchor(sam):
+            assert torch.equal(answer(sam), source)
+    assert not torch.equal(source, alone)
+
+
 def test_the_anchor_never_changes() -> None:
     """Training steps and passes in training mode leave its values and its statistics alone."""
     sam = adapted("encoder.norms")

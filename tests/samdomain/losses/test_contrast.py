@@ -19,6 +19,18 @@ def test_simplex_features_reach_the_bound(number: int) -> None:
     assert loss == pytest.approx(bound, rel=1e-3)
 
 
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_no_features_are_below_the_bound(number: int) -> None:
+    """Of n instances, whatever they look like, at least log(1 + (n-1) e^(-2 / tau)) is left."""
+    bound = math.log(1 + (number - 1) * math.exp(-2 / 0.3))
+    for _ in range(20):
+        features, anchor = torch.randn(number, 4), torch.randn(number, 4)
+        assert instance_contrast_loss(features, anchor, one_image(number)).item() >= bound
+    opposite = torch.tensor([[1.0, 0], [-1, 0]])
+    least = instance_contrast_loss(opposite, opposite, one_image(2)).item()
+    assert least == pytest.approx(math.log(1 + math.exp(-2 / 0.3)), rel=1e-3)
+
+
 def test_one_instance_costs_nothing() -> None:
     """There is nothing to tell it from."""
     assert instance_contrast_loss(torch.randn(1, 8), torch.randn(1, 8), one_image(1)) == 0
@@ -71,3 +83,16 @@ def test_features_are_the_mean_direction_inside() -> None:
     embedding = embedding.repeat(1, 1, 2, 1)
     features = instance_features(embedding, mask, torch.tensor([1]))
     torch.testing.assert_close(features, torch.tensor([[0.6, 0.8]]))
+
+
+def test_autocast_costs_no_digits() -> None:
+    """Within a step in bf16, features and the loss are those of single precision."""
+    embedding, masks = torch.randn(1, 8, 16, 16), torch.randn(3, 16, 16)
+
+    def loss() -> torch.Tensor:
+        features = instance_features(embedding, masks, one_image(3))
+        return instance_contrast_loss(features, features, one_image(3))
+
+    with torch.autocast("cpu", torch.bfloat16):
+        half = loss()
+    assert torch.equal(half, loss())

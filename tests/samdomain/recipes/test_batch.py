@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from samdomain import encode, load_sam
+from samdomain import Prompts, encode, load_sam
 from samdomain.errors import InputError
 from samdomain.recipes import Batch
 
@@ -72,3 +72,17 @@ def test_one_range_is_for_all_images() -> None:
     found = Batch(images, masks, value_range=(0.0, 255.0)).encoded(sam).main
     torch.testing.assert_close(found, encode(sam, images, (0.0, 255.0)).main)
     torch.testing.assert_close(Batch(images, masks).encoded(sam).main, encode(sam, images).main)
+
+
+def test_an_image_alone_keeps_what_is_its_own() -> None:
+    """Its mask, name, range and prompts come along, the prompts as those of the first image."""
+    boxes = torch.tensor([[0.0, 0, 2, 2], [1, 1, 3, 3], [2, 2, 4, 4]])
+    prompts = Prompts(boxes=boxes, images=torch.tensor([1, 0, 1]))
+    masks = [mask((0, 0)), mask((1, 1))]
+    both = Batch(IMAGES.repeat(2, 1, 1, 1), masks, ("a", "b"), prompts, (0.0, 9.0))
+    alone = both.alone(1)
+    assert (list(alone.names), alone.value_range) == (["b"], (0.0, 9.0))
+    assert torch.equal(alone.masks[0], masks[1])
+    assert alone.prompts is not None
+    assert torch.equal(alone.prompts.boxes, boxes[[0, 2]])
+    assert alone.prompts.images.tolist() == [0, 0]

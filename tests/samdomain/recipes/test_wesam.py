@@ -178,6 +178,21 @@ def test_without_labels_the_source_finds_what_to_ask_for(sam: Sam, batch: Batch)
     assert total(recipe.loss(outputs, batch)).isfinite()
 
 
+def test_without_labels_no_label_decides(sam: Sam, batch: Batch) -> None:
+    """Agreement is at what the source finds, with masks and without; masks give their IoU alone."""
+    recipe = replace(preset("wesam"), asking=WeakPrompts("none", most=3))
+    recipe.adapt(sam)
+    move_trained(sam.eval())
+    bare = Batch(batch.images, [torch.zeros(0, 64, 64, dtype=torch.bool)] * 2)
+    with patch("samdomain.recipes.wesam.AutomaticMasks.within") as finder:
+        finder.return_value.boxes = torch.tensor([[2.0, 3, 30, 40], [5, 5, 20, 20]])
+        known, unknown = recipe.measure(sam, batch), recipe.measure(sam, bare)
+    assert torch.equal(known["agreement"], unknown["agreement"])
+    assert len(known["agreement"]) == 4
+    assert len(known["iou"]) == len(known["pseudo_iou"]) == 2
+    assert not len(unknown["iou"])
+
+
 def test_agreement_needs_both_views_and_anchor(sam: Sam, batch: Batch) -> None:
     """At first the anchor agrees wholly; one share of two is worth nothing without the other."""
     recipe = preset("wesam")

@@ -1,10 +1,15 @@
 """What a config says of the recipe becomes the recipe."""
 
+from pathlib import Path
+
 import pytest
 
+from samdomain import add_lora, load_sam, save_adapter
+from samdomain.adapter_file import AdapterCard, DataSource
 from samdomain.errors import InputError
+from samdomain.injection import injections
 from samdomain.recipes import SamLP, SamSP
-from samdomain.training.choice import CardChoice, RecipeChoice
+from samdomain.training.choice import BaseChoice, CardChoice, RecipeChoice
 from samdomain.training.sample import Scale
 
 
@@ -45,3 +50,21 @@ def test_the_card_says_how_to_ask() -> None:
     assert (card.recipe, card.output, card.metrics) == ("sam_sp", "semantic", {"dice": 0.5})
     assert SamSP.from_json(card.options) == recipe
     assert card.chip_size == 64
+
+
+def test_training_may_go_on_from_an_adapter(tmp_path: Path) -> None:
+    """It stands in the model, and the terms of its data are told; the card holds both data."""
+    sam = load_sam("tiny")
+    add_lora(sam, ["decoder.q"], rank=2)
+    source = DataSource("dots", "research only")
+    save_adapter(sam, tmp_path / "dots", AdapterCard(data=(source,)))
+    choice = BaseChoice("tiny", adapter=str(tmp_path / "dots"))
+    begun = choice.load()
+    before = choice.begin(begun)
+    assert [one.injection.kind for one in injections(begun)] == ["lora"]
+    own = DataSource("lines", "CC0-1.0")
+    recipe = RecipeChoice("wesam").build()
+    assert CardChoice(data=(own,)).card(recipe, Scale(), {}, before).data == (source, own)
+    assert BaseChoice("tiny").begin(load_sam("tiny")) == ()
+    with pytest.raises(InputError, match="neither a folder nor shipped"):
+        BaseChoice("tiny", adapter="nope").begin(load_sam("tiny"))

@@ -43,8 +43,45 @@ def test_wrong_tables_are_refused(tmp_path: Path) -> None:
         read_prompts(tmp_path / "none.csv")
     with pytest.raises(InputError, match="x, y of clicks"):
         read_prompts(write(tmp_path / "p.csv", "image,left", "a,1"))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read, at image 'a'"):
         read_prompts(write(tmp_path / "p.csv", "image,x,y", "a,1,two"))
+    with pytest.raises(InputError, match="cannot be read"):
+        read_prompts(write(tmp_path / "p.csv", "image,left,top,right,bottom", "a,1,2,3"))
+    (tmp_path / "p.csv").write_bytes("image,x,y\nGröße,1,2".encode("latin-1"))
+    with pytest.raises(InputError, match="UTF-8"):
+        read_prompts(tmp_path / "p.csv")
+
+
+def test_tables_of_spreadsheets_are_read(tmp_path: Path) -> None:
+    """A byte order mark is no part of a column, an image's ending none of its name."""
+    table = write(tmp_path / "p.csv", "\ufeffimage,x,y", "north/a.tif,1,2", "b.2024,3,4")
+    assert list(read_prompts(table)) == ["north/a", "b.2024"]
+
+
+def test_rows_without_an_image_are_told(squares: Path) -> None:
+    """Some are a finding of `fit --check`, all of them are an error that shows what there is."""
+    source = Prompted(Unlabelled("train/images"))
+    write(squares / "prompts.csv", "image,x,y", "1.png,12,13", "one,12,13")
+    found = source.find(squares, "train")
+    assert [one.name for one in found.samples] == ["1"]
+    assert [one.rpartition(" asks ")[2] for one in found.problems] == [
+        "for 'one', which is no image"
+    ]
+    write(squares / "prompts.csv", "image,x,y", "train/images/1,12,13")
+    with pytest.raises(InputError, match=r"asks for 'train/images/1', but there are images '0'"):
+        source.find(squares, "train")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [("image,left,top,right,bottom", "1,40,2,50,9"), ("image,x,y", "1,12,13", "1,3,-1")],
+    ids=["box", "click"],
+)
+def test_prompts_beside_their_image_are_refused(squares: Path, lines: tuple[str, ...]) -> None:
+    """Coordinates of a map, or of another size of the image, are found before training."""
+    write(squares / "prompts.csv", *lines)
+    with pytest.raises(InputError, match=r"in '1' at .* beside its 32 x 32 pixels"):
+        Prompted(Unlabelled("train/images")).find(squares, "train")
 
 
 def test_images_without_masks_are_samples(squares: Path) -> None:

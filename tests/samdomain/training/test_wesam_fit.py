@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from samdomain import AutomaticMasks, load_adapter
 from samdomain.cli import main
+from samdomain.injection import adapted_state, injections
 from samdomain.recipes import WeSAM
 from samdomain.training.epoch_log import read_csv
 
@@ -64,13 +66,33 @@ def test_curves_tell_what_matters(config: Config, tmp_path: Path) -> None:
 
 
 def test_a_collapse_ends_training(config: Config, tmp_path: Path, capsys: Any) -> None:
-    """Where nothing agrees with the anchor any more, training ends and the best is kept."""
+    """Where nothing agrees with the anchor any more, training ends; if at once, a line says so."""
     recipe = {"name": "wesam", "options": {"strong_views": 2, "collapse": 1.1}}
     path = config(model={**MODEL, "recipe": recipe})
     assert fit(path, tmp_path / "run") == 0
     assert len(read_csv(tmp_path / "run/log.csv")) == 1
     assert (tmp_path / "run/adapter/adapter_model.safetensors").exists()
+    assert "training ends and no sound one is there" in capsys.readouterr().err
+
+
+def test_after_a_collapse_the_best_epoch_is_kept(
+    config: Config, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The epoch before it, whose agreement was higher, is what the adapter holds."""
+    measure = WeSAM.measure
+    epochs = iter([1.0, 1.0, 0.2, 0.2])  # two images of validation an epoch, of two epochs
+
+    def falling(self: WeSAM, sam: Any, batch: Any) -> Any:
+        share = next(epochs, 1.0)
+        return {name: one * share for name, one in measure(self, sam, batch).items()}
+
+    monkeypatch.setattr(WeSAM, "measure", falling)
+    trainer = {"max_epochs": 4, "enable_progress_bar": False, "accelerator": "cpu"}
+    assert fit(config(model=MODEL, trainer=trainer), tmp_path / "run") == 0
+    assert len(read_csv(tmp_path / "run/log.csv")) == 2
     assert "the best epoch so far is kept" in capsys.readouterr().err
+    kept = torch.load(tmp_path / "run/checkpoints/stage-1/best.ckpt", weights_only=True)
+    assert kept["epoch"] == 0
 
 
 def test_a_persons_clicks_are_enough(config: Config, squares: Path, tmp_path: Path) -> None:
@@ -96,3 +118,60 @@ def test_a_persons_clicks_are_enough(config: Config, squares: Path, tmp_path: Pa
     row = read_csv(tmp_path / "run/log.csv")[-1]
     assert "val/agreement" in row
     assert "val/iou" not in row
+
+
+def test_it_goes_on_from_an_adapter(config: Config, trained: Path, tmp_path: Path) -> None:
+    """What the adapter learned of the decoder stays and is written too; the rest trains on."""
+    start = trained / "adapter"
+    model = {**MODEL, "base": {"weights": "tiny", "adapter": str(start)}}
+    assert fit(config(model=model), tmp_path / "run") == 0
+    before, after = (load_adapter(one).sam for one in (start, tmp_path / "run/adapter"))
+    assert [one.injection for one in injections(after)] == [
+        one.injection for one in injections(before)
+    ]
+    learned = adapted_state(before)
+    assert learned.keys() == adapted_state(after).keys()
+    changed = {
+        key for key, one in adapted_state(after).items() if not torch.equal(one, learned[key])
+    }
+    assert changed
+    assert all(key.startswith("image_encoder") for key in changed)
+    assert main(["test", "--config", str(tmp_path / "run"), "--out", str(tmp_path / "test")]) == 0
+
+
+UNLABELLED = {
+    "class_path": "samdomain.training.prompted.Unlabelled",
+    "init_args": {"images": "train/images"},
+}
+
+
+def without_prompts(config: Config, squares: Path) -> Path:
+    """A config of images that nobody drew or clicked anything in."""
+    options = {"strong_views": 2, "asking": {"kind": "none", "most": 2}}
+    data = {"folder": str(squares), "batch_size": 2, "views": 1, "source": UNLABELLED}
+    return config(model={**MODEL, "recipe": {"name": "wesam", "options": options}}, data=data)
+
+
+def search(patch: pytest.MonkeyPatch, finder: AutomaticMasks) -> None:
+    """Let recipes search as a finder does."""
+    within = AutomaticMasks.within
+    patch.setattr(AutomaticMasks, "within", lambda _, *given: within(finder, *given))
+
+
+def test_images_alone_are_enough(
+    config: Config, squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the source finds trains a model and chooses its epoch."""
+    # Random weights are never sure.
+    search(monkeypatch, AutomaticMasks(per_side=2, least_iou=-9.0, least_stability=0.0, most=2))
+    assert fit(without_prompts(config, squares), tmp_path / "run") == 0
+    assert "val/agreement" in read_csv(tmp_path / "run/log.csv")[-1]
+
+
+def test_nothing_to_choose_by_is_told(
+    config: Config, squares: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the source finds nothing in validation, a line says so; it is no bug."""
+    search(monkeypatch, AutomaticMasks(per_side=2, least_iou=9.0))
+    assert fit(without_prompts(config, squares), tmp_path / "run") == 2
+    assert "validation has nothing to measure 'agreement' by" in capsys.readouterr().err
