@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,9 @@ class Slices(Dataset[Any]):
 
 class Endless(IterableDataset[Any]):
     """A stream of items."""
+
+    def __iter__(self) -> Iterator[Any]:
+        yield {}
 
 
 def test_what_does_not_fit_is_told(squares_of: Squares) -> None:
