@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,6 @@ import pytest
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import Dataset, IterableDataset, random_split
-from toy_items import Squares
 
 from samdomain.cli import main
 from samdomain.errors import InputError
@@ -16,6 +16,15 @@ from samdomain.training.mapped import Keys, Mapped, OfModule
 from samdomain.training.objects import Ids
 
 HERE = Path()
+
+Squares = Callable[[int], Dataset[Any]]
+
+
+@pytest.fixture
+def squares_of(monkeypatch: pytest.MonkeyPatch) -> Squares:
+    """A dataset that a config can name, of so many items."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    return import_module("toy_items").Squares
 
 
 class Meta(torch.Tensor):
@@ -38,19 +47,23 @@ class Cases(Dataset[Any]):
 class Parted(LightningDataModule):
     """A module that parts training and validation by chance, as some of torchgeo's do."""
 
+    def __init__(self, squares: Squares) -> None:
+        super().__init__()
+        self.squares = squares
+
     def setup(self, stage: str) -> None:
         if stage == "fit":
-            self.train_dataset, self.val_dataset = random_split(Squares(8), [6, 2])
+            self.train_dataset, self.val_dataset = random_split(self.squares(8), [6, 2])
         else:
-            self.test_dataset = Squares(3)
+            self.test_dataset = self.squares(3)
 
 
-def test_items_of_torchgeo_are_samples() -> None:
+def test_items_of_torchgeo_are_samples(squares_of: Squares) -> None:
     """Images as they are, a mask of classes as one object; no dataset is no split."""
-    source = Mapped(train=Squares(3))
+    source = Mapped(train=squares_of(3))
     samples = source.find(HERE, "train").samples
     assert [one.name for one in samples] == ["train-000000", "train-000001", "train-000002"]
-    item, given = read_item(samples[1]), Squares(3)[1]
+    item, given = read_item(samples[1]), squares_of(3)[1]
     assert torch.equal(item.image, given["image"])
     assert torch.equal(item.masks, given["mask"][None] > 0)
     assert samples[1].masks.size() == (32, 32)
@@ -72,12 +85,12 @@ def test_items_may_lack_a_mask() -> None:
     assert read_item(sample).masks.shape == (0, 8, 10)
 
 
-def test_a_data_module_gives_its_datasets() -> None:
+def test_a_data_module_gives_its_datasets(squares_of: Squares) -> None:
     """What it parts by chance is parted alike each time, without a change of others' chance."""
     names: list[list[int]] = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        state, source = torch.random.get_rng_state(), OfModule(Parted())
+        state, source = torch.random.get_rng_state(), OfModule(Parted(squares_of))
         found = {split: source.find(HERE, split).samples for split in ("train", "val", "test")}
         assert torch.equal(torch.random.get_rng_state(), state)
         assert [len(one) for one in found.values()] == [6, 2, 3]
@@ -99,22 +112,26 @@ class Slices(Dataset[Any]):
 class Endless(IterableDataset[Any]):
     """A stream of items."""
 
+    def __iter__(self) -> Iterator[Any]:
+        yield {}
 
-def test_what_does_not_fit_is_told() -> None:
+
+def test_what_does_not_fit_is_told(squares_of: Squares) -> None:
     """Datasets that number nothing, and parts of other shapes."""
     (sample,) = Mapped(train=Slices()).find(HERE, "train").samples
     with pytest.raises(InputError, match="item 0 of Slices cannot be read by its number"):
         sample.image.read()
     with pytest.raises(InputError, match="a Endless has no length"):
         Mapped(train=Endless()).find(HERE, "train")
-    (sample, *_) = Mapped(train=Squares(1), keys=Keys(image="mask")).find(HERE, "train").samples
+    (sample, *_) = Mapped(train=squares_of(1), keys=Keys(image="mask")).find(HERE, "train").samples
     with pytest.raises(InputError, match=r"\(32, 32\) as 'mask': give an image"):
         sample.image.read()
-    (sample, *_) = Mapped(train=Squares(1), keys=Keys(mask="image")).find(HERE, "train").samples
+    (sample, *_) = Mapped(train=squares_of(1), keys=Keys(mask="image")).find(HERE, "train").samples
     with pytest.raises(InputError, match=r"\(3, 32, 32\) as 'image': give a mask"):
         sample.masks.read()
 
 
+@pytest.mark.usefixtures("squares_of")
 def test_a_config_names_datasets(config: Callable[..., Path], tmp_path: Path) -> None:
     """A dataset's class and what it is made with are all that a training needs."""
     data = {"class_path": "toy_items.Squares", "init_args": {"number": 4}}
