@@ -35,7 +35,7 @@ DOMAINS: dict[str, Options | None] = {  # how masks become objects; None where t
 
 def laid_out(domain: str) -> Path:
     """Return the folder of a domain's few images; other numbers have another one."""
-    limits = {**LIMITS, "test": TESTS.get(domain, LIMITS["test"])}
+    limits: dict[Split, int] = {**LIMITS, "test": TESTS.get(domain, LIMITS["test"])}
     folder = RUNS / "wesam-data" / "-".join([domain, *map(str, limits.values())])
     if not folder.exists():
         scratch = folder.with_name(f"{folder.name}.part")

@@ -165,7 +165,7 @@ class Mapped(Source):
 
 
 @dataclass(frozen=True, eq=False)
-class OfModule(Source):
+class FromModule(Source):
     """Take samples from the datasets of a data module, as torchgeo's `NonGeoDataModule`s have them.
 
     The module is set up once, its chance fixed; its augmentations and its normalisation stay

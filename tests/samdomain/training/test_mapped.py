@@ -12,7 +12,7 @@ from samdomain.cli import main
 from samdomain.errors import InputError
 from samdomain.training.dataset import collate, read_item
 from samdomain.training.epoch_log import read_csv
-from samdomain.training.mapped import Keys, Mapped, OfModule
+from samdomain.training.mapped import FromModule, Keys, Mapped
 from samdomain.training.objects import Ids
 
 HERE = Path()
@@ -90,7 +90,7 @@ def test_a_data_module_gives_its_datasets(squares_of: Squares) -> None:
     names: list[list[int]] = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        state, source = torch.random.get_rng_state(), OfModule(Parted(squares_of))
+        state, source = torch.random.get_rng_state(), FromModule(Parted(squares_of))
         found = {split: source.find(HERE, split).samples for split in ("train", "val", "test")}
         assert torch.equal(torch.random.get_rng_state(), state)
         assert [len(one) for one in found.values()] == [6, 2, 3]
