@@ -178,7 +178,7 @@ class SamSP(Values):
 
     def _rehearsed(self, batch: Batch) -> dict[int, Float[Tensor, "4"]]:
         """Return the true boxes of the images that are asked by them, chosen by chance."""
-        masks = batch.foregrounds()
+        masks = batch.foregrounds() if self.rehearsal else []
         there = [i for i, mask in enumerate(masks) if bool(mask.any())]
         chosen = [i for i in there if float(torch.rand(())) < self.rehearsal]
         boxes = boxes_around([masks[i] for i in chosen]).boxes if chosen else None

@@ -6,7 +6,7 @@ import torch
 
 from samdomain import Prompts, decode, encode, trainable_parameters
 from samdomain.losses import dice_loss, self_distillation_loss
-from samdomain.prompting import low_res_masks, predicted_boxes
+from samdomain.prompting import boxes_around, low_res_masks, predicted_boxes
 from samdomain.recipes import Batch, SamSP, preset
 from samdomain.recipes.mask_loss import DICE
 from samdomain.sam import Sam
@@ -109,3 +109,27 @@ def test_jitter_moves_boxes_in_training_only(sam: Sam, batch: Batch, jitter: flo
     with torch.no_grad():
         first, second = (recipe.forward(sam, batch)["pass_2"].prediction.low_res for _ in range(2))
     assert torch.equal(first, second) == (jitter == 0)
+
+
+def test_true_boxes_are_rehearsed(sam: Sam, batch: Batch) -> None:
+    """Where all images are asked by their true box, the second pass is the base's answer to it."""
+    recipe = SamSP(rehearsal=1.0, jitter=0.0)
+    recipe.adapt(sam)
+    boxes = boxes_around(list(batch.masks), torch.arange(2))
+    with torch.no_grad():
+        second = recipe.forward(sam, batch)["pass_2"].prediction.low_res
+        expected = decode(sam, encode(sam, batch.images), boxes).low_res
+    torch.testing.assert_close(second, expected)
+
+
+def test_images_without_an_object_are_asked_by_their_own_box(sam: Sam, batch: Batch) -> None:
+    """There is no true box to rehearse; the other image is asked by its own alone."""
+    empty = torch.zeros_like(batch.masks[0])
+    half = replace(batch, masks=[empty, batch.masks[1]])
+    with torch.no_grad():
+        answers = [
+            SamSP(rehearsal=share, jitter=0.0).forward(sam, half)["pass_2"].prediction.low_res
+            for share in (0.0, 1.0)
+        ]
+    torch.testing.assert_close(answers[0][0], answers[1][0])
+    assert not torch.equal(answers[0][1], answers[1][1])
