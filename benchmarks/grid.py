@@ -64,7 +64,7 @@ def machine() -> dict[str, Any]:
 def precision() -> str:
     """Return the precision of trainings: bf16 where this processor multiplies in it.
 
-    Elsewhere bf16 is emulated, and several times slower than fp32.
+    Elsewhere bf16 is emulated, and slow.
     """
     facts = Path("/proc/cpuinfo")
     return "bf16-mixed" if facts.exists() and "amx_bf16" in facts.read_text() else "32-true"

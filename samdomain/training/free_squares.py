@@ -15,6 +15,7 @@ from samdomain.training.looks import Looks
 from samdomain.training.sample import Found, Sample, Scale, Source, Split
 from samdomain.training.splits import shuffled
 
+_STACK = 3  # dimensions of (N, H, W); a map of classes has two
 _MOST = 0.5  # a square with objects has so much of what it can hold of them at least
 
 
@@ -80,7 +81,7 @@ class FreeSquares(Source):
     def _places(self, sample: Sample, chance: torch.Generator) -> list[Place]:
         """Return a place without an object and one with objects; none without room for both."""
         masks = sample.masks.read()
-        there = masks.bool().any(dim=0) if masks.ndim > 2 else masks > 0  # noqa: PLR2004 - classes
+        there = masks.bool().any(dim=0) if masks.ndim == _STACK else masks > 0
         counts = {side: _counts(there, side) for side in self.sides if side <= min(there.shape)}
         free = [side for side, count in counts.items() if (count == 0).any() and count.any()]
         if not free:

@@ -72,7 +72,7 @@ def test_other_channels_are_warned_of_once(
 ) -> None:
     """A grey picture for a model of colours, and no line for each of thousands."""
     journal = Journal(tmp_path / "out")
-    run = CaseRun(Bright(), journal, channels=channels)  # type: ignore[arg-type]
+    run = CaseRun(Bright(), journal, channels=channels)  # type: ignore[arg-type] - a stand-in
     with caplog.at_level(logging.WARNING):
         run([Made(name, picture, "ES") for name in "abc"], journal.begin({}, resume=False))
     assert caplog.text.count("has 1 channel, the adapter takes 3") == warned

@@ -10,7 +10,7 @@ from samdomain_med.label_files import LabelFiles
 
 
 def found(*names: str, kind: str = "picture") -> list[Found]:
-    return [Found(name, Path(name), kind) for name in names]  # type: ignore[arg-type]
+    return [Found(name, Path(name), kind) for name in names]  # type: ignore[arg-type] - a word
 
 
 @pytest.mark.parametrize(

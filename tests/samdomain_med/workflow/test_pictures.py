@@ -11,8 +11,8 @@ from monai.transforms import LoadImage  # noqa: E402 - after the skip
 from samdomain.errors import InputError  # noqa: E402
 from samdomain.training.folders import Folders  # noqa: E402
 from samdomain.training.pictures import read_image, read_values  # noqa: E402
-from samdomain_med.files.picture import read_picture  # noqa: E402
-from samdomain_med.intensities import Percentiles  # noqa: E402
+from samdomain_med.files.picture import read_picture  # noqa: E402 - after the skip
+from samdomain_med.intensities import Percentiles  # noqa: E402 - after the skip
 from samdomain_med.workflow.pictures import (  # noqa: E402
     find_pairs,
     find_pictures,
