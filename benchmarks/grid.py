@@ -67,4 +67,5 @@ def precision() -> str:
     Elsewhere bf16 is emulated, and slow.
     """
     facts = Path("/proc/cpuinfo")
-    return "bf16-mixed" if facts.exists() and "amx_bf16" in facts.read_text() else "32-true"
+    flags = set(facts.read_text().split()) if facts.exists() else set()
+    return "bf16-mixed" if flags & {"amx_bf16", "avx512_bf16"} else "32-true"

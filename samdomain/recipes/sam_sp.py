@@ -87,7 +87,7 @@ class SamSP(Values):
     rounds: int = 1
     jitter: float = 0.05
     rehearsal: float = 0.5
-    rate: float = 2e-3
+    rate: float = 1e-3
     share: float = 1.0
 
     @classmethod
