@@ -153,9 +153,11 @@ for epoch, told in enumerate(curve, 1):
 # ## Why the anchor has to be there
 #
 # The same without anchor and contrast, at a rate that is too high: student and teacher agree ever
-# better, about ever less. `anchor_agrees` sees it without a label, and `agreement`, the harmonic
-# mean of both shares, is what `samdomain fit` chooses the best epoch by; it ends a training where
-# the anchor agrees with less than half.
+# better, about ever less. `anchor_agrees` sees it without a label: `samdomain fit` ends a training
+# where the anchor agrees with less than half. It chooses the best epoch by `agreement`, which
+# forgives what changed where the anchor itself says one thing of an image and another of its
+# strong view, as good training has to change something: the harmonic mean of `views_agree` and
+# of `anchor_kept`, the share of the rest that was kept.
 
 # %%
 alone = replace(recipe, learning=SelfTraining(anchor=0.0, contrast=0.0), rate=10 * recipe.rate)

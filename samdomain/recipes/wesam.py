@@ -15,9 +15,8 @@ from samdomain.cache import LatestSam
 from samdomain.errors import InputError
 from samdomain.injection import Injected
 from samdomain.lora import LoRA
-from samdomain.losses import mask_iou
 from samdomain.metrics import iou_score
-from samdomain.prompting import best_masks
+from samdomain.recipes.agreement import agreement, kept, overlap
 from samdomain.recipes.answering import answer_prompts, ask, score_masks
 from samdomain.recipes.batch import Batch
 from samdomain.recipes.looks import Looks, model_guides, whole_model
@@ -52,9 +51,11 @@ class WeSAM(Values):
     your own calls `after_step` behind each step of the optimiser, and keeps
     `guides_of(sam).state_dict()` in its checkpoints, as `samdomain fit` does.
 
-    `measure` tells without labels how good the weights are: `agreement` is the harmonic mean of
-    two shares, `views_agree`, how much the answers to both views overlap, and `anchor_agrees`, how
-    much the answers overlap with the anchor's. A collapsed model has one of them without the other.
+    `measure` tells without labels how good the weights are. `agreement` is the harmonic mean of
+    two shares: `views_agree`, how much the answers to both views overlap, and `anchor_kept`, how
+    much they keep of what the anchor says of both views alike. A collapsed model has one without
+    the other. What it cannot see stands at `samdomain.recipes.agreement.agreement`.
+    `anchor_agrees`, how much the answers overlap with the anchor's, is what the alarm looks at.
     Where masks are known, `iou` and `pseudo_iou` (of the teacher's masks) are told too; nothing
     rests on them.
 
@@ -225,12 +226,16 @@ class WeSAM(Values):
     def _figures(self, sam: SamLike, batch: Batch, asked: Asked) -> dict[str, Float[Tensor, " n"]]:
         weak = ask(sam, batch.encoded(sam), asked.prompts)
         strong = ask(sam, self._strongly(sam, batch, 0), asked.prompts)
-        figures = {"views_agree": _overlap(strong, weak)}
+        figures = {"views_agree": overlap(strong, weak)}
         if (guides := guides_of(sam)) is not None:
             looks = Looks(sam, batch, asked.prompts)
-            figures["anchor_agrees"] = _overlap(weak, looks.anchor().prediction)
-            figures["agreement"] = _harmonic(*figures.values())
+            source = looks.anchor().prediction
             taught = looks.teacher().prediction if guides.teacher else weak
+            with guides.as_anchor(whole_model(sam)):
+                wavering = ask(looks.shared, self._strongly(looks.shared, batch, 0), asked.prompts)
+            figures["anchor_agrees"] = overlap(weak, source)
+            figures["anchor_kept"] = kept(weak, source, wavering)
+            figures["agreement"] = agreement(figures["views_agree"], figures["anchor_kept"])
             if asked.masks is not None:
                 figures["pseudo_iou"] = score_masks(iou_score, taught, asked.masks)
         if asked.masks is not None:
@@ -282,12 +287,3 @@ class WeSAM(Values):
         if whole:
             return encode(sam, changed, (0.0, 1.0))
         return encode(sam, [one * _WHITE for one in changed])
-
-
-def _overlap(one: Prediction, other: Prediction) -> Float[Tensor, " n"]:
-    """Return the IoU of the best masks of two answers to the same prompts."""
-    return mask_iou(best_masks(one), (best_masks(other) > 0).float()).cpu()
-
-
-def _harmonic(one: Tensor, other: Tensor) -> Tensor:
-    return 2 * one * other / (one + other).clamp_min(1e-9)  # both may be 0
