@@ -63,7 +63,6 @@ VARIANTS: dict[str, Options] = {
     "supervised": {
         "supervised": True,
         "learning": {"anchor": 0.0, "contrast": 0.0},
-        "collapse": None,
     },
     "shared": {"momentum": 0.0},
     "none": {"asking": {"kind": "none"}},

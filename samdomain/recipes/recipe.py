@@ -159,14 +159,12 @@ class Guided(Recipe, Protocol):
     equals not having stopped.
 
     Attributes:
-        alarm: name of the figure in `measure` whose fall tells that training collapses.
-        collapse: mean of that figure below which training shall end; never, where it is None.
+        alarms: figures of `measure` whose fall tells that training collapses, by name, each with
+            the mean below which training shall end; empty where nothing can.
     """
 
-    alarm: ClassVar[str]
-
     @property
-    def collapse(self) -> float | None: ...  # noqa: D102 - above
+    def alarms(self) -> Mapping[str, float]: ...  # noqa: D102 - above
 
     def after_step(self, sam: Sam) -> None:
         """Do what follows a step of the optimiser, in what stands beside the model."""

@@ -88,8 +88,9 @@ class WeSAM(Values):
         momentum: what stays of the teacher in a step; 0 is a teacher of the student's own weights.
         through_teacher: let gradients flow through the teacher; needs a momentum of 0.
         supervised: learn the true masks in the place of the teacher's: what adaptation without
-            labels can be compared with.
-        collapse: training ends where `anchor_agrees` falls below it; never, where it is None.
+            labels can be compared with. The best epoch is that of the highest `iou` then.
+        collapse: training ends where `anchor_agrees` falls below it; never, where it is None, or
+            where the truth is learned: who is far from the source may be right then.
         rate: learning rate.
         share: part of the training's steps; there is no other stage.
 
@@ -103,7 +104,6 @@ class WeSAM(Values):
     name: ClassVar[str] = "wesam"
     output: ClassVar[str] = "prompted"
     monitor: ClassVar[str] = "agreement"
-    alarm: ClassVar[str] = "anchor_agrees"
 
     tuning: Tuning = _LATE
     asking: WeakPrompts = _ASKING
@@ -158,6 +158,13 @@ class WeSAM(Values):
     def stages(self) -> tuple["WeSAM"]:
         """Return the recipe: it trains in one stage."""
         return (self,)
+
+    @property
+    def alarms(self) -> Mapping[str, float]:
+        """Return when training has collapsed; see `collapse`."""
+        if self.supervised or self.collapse is None:
+            return {}
+        return {"anchor_agrees": self.collapse}
 
     def adapt(self, sam: Sam) -> tuple[Injected, ...]:
         """Inject what the recipe needs, set what trains, and remember what the model is now."""

@@ -43,7 +43,6 @@ class CollapseAlarm(Callback):
 
 
 def alarms(recipe: Recipe) -> list[Callback]:
-    """Return the alarm that a recipe asks for; none for most."""
-    if isinstance(recipe, Guided) and recipe.collapse is not None:
-        return [CollapseAlarm(recipe.alarm, recipe.collapse)]
-    return []
+    """Return the alarms that a recipe asks for; none for most."""
+    asked = recipe.alarms if isinstance(recipe, Guided) else {}
+    return [CollapseAlarm(figure, least) for figure, least in asked.items()]

@@ -251,6 +251,13 @@ def test_scaled_models_see_strong_views_too(batch: Batch) -> None:
     assert not torch.allclose(strong, encode(sam, batch.images).main)
 
 
+def test_only_a_training_without_truth_can_collapse() -> None:
+    """The alarm is at the given share; never, if that is None or true masks are learned."""
+    assert WeSAM().alarms == {"anchor_agrees": 0.5}
+    assert WeSAM(collapse=None).alarms == {}
+    assert WeSAM(supervised=True).alarms == {}
+
+
 def test_settings_that_contradict_are_refused(sam: Sam) -> None:
     """Gradients cannot flow through a teacher of other weights."""
     with pytest.raises(InputError, match="through_teacher to false"):

@@ -75,6 +75,17 @@ def test_a_collapse_ends_training(config: Config, tmp_path: Path, capsys: Any) -
     assert "training ends and no sound one is there" in capsys.readouterr().err
 
 
+def test_training_on_the_truth_does_not_collapse(
+    config: Config, tmp_path: Path, capsys: Any
+) -> None:
+    """Where true masks are learned, leaving the anchor is no alarm: all epochs are trained."""
+    options = {"strong_views": 2, "collapse": 1.1, "supervised": True}
+    path = config(model={**MODEL, "recipe": {"name": "wesam", "options": options}})
+    assert fit(path, tmp_path / "run") == 0
+    assert len(read_csv(tmp_path / "run/log.csv")) == 2
+    assert "nonsense" not in capsys.readouterr().err
+
+
 def test_after_a_collapse_the_best_epoch_is_kept(
     config: Config, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
