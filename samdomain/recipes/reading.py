@@ -7,6 +7,7 @@ from samdomain.door import domain, domains
 from samdomain.errors import InputError, MissingExtraError
 from samdomain.recipes.recipe import Recipe
 from samdomain.recipes.sam import Promptable
+from samdomain.recipes.sam_clip import SamCLIP
 from samdomain.recipes.sam_sp import SamSP
 from samdomain.recipes.samed import SAMed
 from samdomain.recipes.samlp import SamLP
@@ -38,7 +39,7 @@ def preset(name: str, which: str = "recommended") -> Recipe:
             change more, use `dataclasses.replace`.
 
     Raises:
-        InputError: the recipe or the preset is unknown.
+        InputError: the recipe or the preset is unknown, or the recipe is built in Python alone.
     """
     presets = _kind(name).presets()
     if which not in presets:
@@ -50,12 +51,19 @@ def read_recipe(name: str, values: Mapping[str, Any]) -> Recipe:
     """Read a recipe back from its name and `to_json`, as an adapter's card holds them.
 
     Raises:
-        InputError: the recipe or a field is unknown to this release.
+        InputError: the recipe or a field is unknown to this release, or the recipe is built in
+            Python alone.
     """
     return _kind(name).from_json(values)
 
 
 def _kind(name: str) -> Any:
+    if name == SamCLIP.name:
+        raise InputError(
+            f"recipe {name!r} needs its teacher, a function that no file holds: give prompts "
+            "(samdomain segment --prompts), or ask in Python: load_adapter(FOLDER).sam has the "
+            "image_features of samdomain.features, and zero_shot_semantic finds classes in them"
+        )
     known = known_recipes()
     if name not in known:
         raise InputError(f"recipe {name!r} is unknown: known are {', '.join(known)}")

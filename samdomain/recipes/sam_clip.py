@@ -60,7 +60,10 @@ class SamCLIP(Values):
 
     This is the machinery; the paper's knowledge came from 40 million images, and neither its
     code nor its weights were published. The teacher is a function, which no config can hold:
-    so this recipe is built in Python, and stands in no list that `samdomain fit` reads.
+    so this recipe is built in Python, and stands in no list that `samdomain fit` reads. Its
+    adapters are loaded by `load_adapter`, which needs no teacher: the model answers prompts by
+    `decode`, as `samdomain segment --prompts` has it, and `zero_shot_semantic` names the patches
+    of its `image_features` by embeddings of texts.
 
     Attributes:
         teacher: second model, any callable on images.

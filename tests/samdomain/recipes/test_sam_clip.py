@@ -1,16 +1,19 @@
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from samdomain import Prompts
+from samdomain import Prompts, encode, load_adapter, load_sam, load_segmenter, save_adapter
+from samdomain.adapter_file import AdapterCard
 from samdomain.errors import InputError
-from samdomain.features import FeatureHead
+from samdomain.features import FeatureHead, image_features, zero_shot_semantic
 from samdomain.lora import LoRA
-from samdomain.recipes import Batch, Recipe, SamCLIP, Stage, Tuning, total
+from samdomain.recipes import Batch, Recipe, SamCLIP, Stage, Tuning, preset, total
 from samdomain.sam import Sam
+from samdomain.testing import move_trained
 
 HEAD = FeatureHead(dimensions=5, layers=1, heads=2)
 
@@ -94,6 +97,26 @@ def test_figures_are_shares(sam: Sam, batch: Batch, clip: SamCLIP) -> None:
     figures = clip.measure(sam.eval(), batch)
     assert torch.all(figures["source_agrees"] == 1)
     assert torch.all((figures["teacher_agrees"] >= 0) & (figures["teacher_agrees"] <= 1))
+
+
+def test_its_adapter_names_classes_by_texts(
+    sam: Sam, batch: Batch, clip: SamCLIP, tmp_path: Path
+) -> None:
+    """No teacher is needed for it; whoever asks without prompts or texts is told what to do."""
+    for stage in clip.stages:
+        stage.adapt(sam)
+    move_trained(sam).eval()
+    folder = tmp_path / "merged"
+    save_adapter(sam, folder, AdapterCard(recipe=clip.name, options=clip.to_json()))
+    loaded = load_adapter(folder, load_sam("tiny")).sam
+    embedding, texts = encode(loaded, batch.images), torch.eye(2, 5)
+    classes = zero_shot_semantic(texts, image_features(loaded, embedding).patches)
+    expected = image_features(sam, encode(sam, batch.images)).patches
+    torch.testing.assert_close(classes, zero_shot_semantic(texts, expected))
+    with pytest.raises(InputError, match="a function that no file holds: give prompts"):
+        load_segmenter(folder, load_sam("tiny"))
+    with pytest.raises(InputError, match="zero_shot_semantic finds classes"):
+        preset("sam_clip")
 
 
 def test_it_is_a_recipe_but_for_its_teacher(clip: SamCLIP) -> None:
