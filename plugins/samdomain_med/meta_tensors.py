@@ -1,6 +1,9 @@
-"""What MONAI knows of an image, for what was made of it."""
+"""What MONAI knows of an image, for what was made of it and for who asks which one it is."""
+
+from collections.abc import Hashable
 
 from monai.data.meta_tensor import MetaTensor
+from monai.utils.enums import ImageMetaKey
 from torch import Tensor
 
 
@@ -11,3 +14,9 @@ def with_meta(answer: Tensor, image: Tensor) -> Tensor:
     told = MetaTensor(answer, meta=image.meta, applied_operations=image.applied_operations)
     told.is_batch = image.is_batch
     return told
+
+
+def file_of(image: Tensor, key: Hashable) -> str:
+    """Return the file that the MetaTensor of an image was read from; else its key in quotes."""
+    known = image.meta if isinstance(image, MetaTensor) else {}
+    return str(known.get(ImageMetaKey.FILENAME_OR_OBJ) or repr(key))

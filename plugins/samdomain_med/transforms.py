@@ -1,4 +1,4 @@
-"""What MONAI's dictionary transforms lack for a SAM: values of pictures, prompts from labels."""
+"""What MONAI's dictionary transforms lack for a SAM: values, checks, slices, and prompts."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -24,6 +24,7 @@ from samdomain.masks import components
 from samdomain.prompting import rough_boxes_around
 from samdomain.sam import Prompts
 from samdomain_med.intensities import CT_WINDOWS, PICTURE_RANGE, Intensities, Percentiles, Window
+from samdomain_med.meta_tensors import file_of
 from samdomain_med.slices import NEIGHBOURS, Slicing
 
 Data = Mapping[Hashable, Any]
@@ -70,14 +71,53 @@ class PictureValuesd(MapTransform):
             image = changed[key]
             if len(image) not in {1, _RGB}:
                 raise InputError(
-                    f"{key!r} has {len(image)} channels: a picture is made of 1 or of {_RGB}; "
-                    "select them first, as with SplitDimd"
+                    f"{file_of(image, key)} has {len(image)} channels: a picture is made of 1 or "
+                    f"of {_RGB}; select them first, as with SplitDimd"
                 )
             shown = self.intensities(image) / PICTURE_RANGE[1]
             if len(image) == 1 and self.repeat:
                 shown = shown.expand(_RGB, *shown.shape[1:]).contiguous()
             changed[key], *_ = convert_to_dst_type(shown, image)
         return changed
+
+
+class CheckLabeld(Transform):
+    """Refuse a label that does not fit its image, by the names of their files.
+
+    Put it behind the loading of both: what comes later raises errors that name no file. The data
+    stay as they are.
+
+    Args:
+        keys: names of the image and of the label, (C, ...) each.
+        classes: number of classes, where labels hold their numbers from 0; None allows any values.
+
+    Raises:
+        InputError: the label has another size than the image, or a value that is no class.
+    """
+
+    def __init__(
+        self, keys: Sequence[str] = ("image", "label"), classes: int | None = None
+    ) -> None:
+        self.image, self.label = keys
+        self.classes = classes
+
+    def __call__(self, data: Data) -> Data:
+        """Return the data."""
+        image, label = data[self.image], data[self.label]
+        path = file_of(label, self.label)
+        if image.shape[1:] != label.shape[1:]:
+            raise InputError(
+                f"{path} is {_size(label)}, its image {file_of(image, self.image)} is "
+                f"{_size(image)}: give a label in the size of the image"
+            )
+        if self.classes is not None and label.numel():
+            low, high = float(label.min()), float(label.max())
+            if not 0 <= low <= high < self.classes:
+                raise InputError(
+                    f"{path} has values from {low:g} to {high:g}: allowed are 0 to "
+                    f"{self.classes - 1}, the numbers of the classes"
+                )
+        return data
 
 
 class RandSlicesd(Randomizable, Transform):
@@ -116,7 +156,8 @@ class RandSlicesd(Randomizable, Transform):
         labels = self.alone.stack(torch.as_tensor(data[self.label]))
         if labels.shape != slices.shape:
             raise InputError(
-                f"a volume of {tuple(slices.shape)} has a label of {tuple(labels.shape)} (slices, "
+                f"{file_of(data[self.image], self.image)} is {tuple(slices.shape)}, its label "
+                f"{file_of(data[self.label], self.label)} is {tuple(labels.shape)} (slices, "
                 "channels, rows, columns): give both on one grid, with one channel"
             )
         chosen = self._choose(len(slices))
@@ -212,6 +253,10 @@ def to_input(keys: KeysCollection, input_size: int, mode: str | Sequence[str]) -
             SpatialPadd(keys, (input_size, input_size), method="end"),
         ]
     )
+
+
+def _size(image: Tensor) -> str:
+    return " x ".join(str(side) for side in image.shape[1:])
 
 
 def _intensities(window: str | Sequence[float] | None, percentiles: Sequence[float]) -> Intensities:

@@ -106,6 +106,16 @@ def test_code_in_configs_is_listed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
+def test_labels_are_checked_once_they_are_read(name: str) -> None:
+    """What comes later would raise errors that name no file."""
+    train = configs(name)["train"]
+    for part in ("train", "validate"):
+        steps = train[part]["preprocessing"]["transforms"]
+        kinds = [one["_target_"].rpartition(".")[2] for one in steps]
+        assert kinds[kinds.count("LoadImaged")] == "CheckLabeld"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_research_only_is_said(name: str) -> None:
     """In the metadata, and in what a person reads first."""
     metadata = configs(name)["metadata"]

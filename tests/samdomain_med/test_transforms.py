@@ -11,6 +11,7 @@ from monai.transforms.post.dictionary import Invertd
 
 from samdomain_med.transforms import (
     BoxesFromLabeld,
+    CheckLabeld,
     PictureValuesd,
     RandSlicesd,
     batch_prompts,
@@ -136,6 +137,43 @@ def test_some_slices_are_drawn_once_each() -> None:
     assert drawn(3, 2) == drawn(3, 2)
     assert len(set(drawn(3, 4))) == 4
     assert sorted(drawn(3, 9)) == [0, 1, 2, 3, 4]
+
+
+def stored(name: str, *shape: int) -> MetaTensor:
+    """Zeros that were read from a file."""
+    return MetaTensor(torch.zeros(*shape), meta={"filename_or_obj": name})
+
+
+def test_a_label_of_another_size_names_both_files() -> None:
+    """And both sizes; channels do not matter, and what fits is left as it is."""
+    image = stored("a/images/7.png", 3, 40, 56)
+    with pytest.raises(InputError, match=r"masks/7.png is 40 x 55, its image a/images/7.png is"):
+        CheckLabeld()({"image": image, "label": stored("a/masks/7.png", 1, 40, 55)})
+    data = {"image": image, "label": stored("a/masks/7.png", 1, 40, 56)}
+    assert CheckLabeld()(data) is data
+    with pytest.raises(InputError, match="'label' is 4 x 4, its image 'image' is 4 x 5"):
+        CheckLabeld()({"image": torch.zeros(1, 4, 5), "label": torch.zeros(1, 4, 4)})
+
+
+def test_a_value_that_is_no_class_names_its_file() -> None:
+    """Only where classes are numbered."""
+    volume, labels = stored("a.nii", 1, 4, 4, 4), stored("labels/a.nii", 1, 4, 4, 4)
+    labels[0, 0, 0, 0] = 3
+    data = {"image": volume, "label": labels}
+    assert CheckLabeld(classes=4)(data) is CheckLabeld()(data)
+    with pytest.raises(
+        InputError, match=r"labels/a.nii has values from 0 to 3: allowed are 0 to 2"
+    ):
+        CheckLabeld(classes=3)(data)
+
+
+def test_errors_of_volumes_name_their_files() -> None:
+    """Channels that no picture is made of, and grids that differ."""
+    with pytest.raises(InputError, match=r"series.nii has 5 channels"):
+        PictureValuesd("image")({"image": stored("series.nii", 5, 4, 4, 4)})
+    data = {"image": stored("a.nii", 1, 4, 4, 4), "label": stored("b.nii", 1, 4, 4, 5)}
+    with pytest.raises(InputError, match=r"a.nii is \(4, 1, 4, 4\), its label b.nii is"):
+        RandSlicesd()(data)
 
 
 def test_a_label_of_another_grid_is_refused() -> None:
