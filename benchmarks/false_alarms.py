@@ -17,11 +17,11 @@ import torch
 from grid import write_cell
 from real_data import FOLDER
 from torch import Tensor
-from torch.nn import functional as F
 
 from samdomain.segmenter import Segmenter, load_segmenter
 from samdomain.training.dataset import read_item
 from samdomain.training.folders import Folders
+from samdomain.training.free_squares import pixels_in_squares
 
 SIDE = 200  # pixels
 ALARM = 0.01  # share of a crop's area
@@ -83,8 +83,7 @@ def free_place(mask: Tensor, seed: int) -> tuple[int, int] | None:
     """Return top and left of a square without a pixel of a mask, by a seed; None without room."""
     if min(mask.shape) < SIDE:
         return None
-    taken = F.max_pool2d(mask[None, None].float(), SIDE, stride=1)[0, 0]
-    places = (taken == 0).nonzero()
+    places = (pixels_in_squares(mask, SIDE) == 0).nonzero()
     if not len(places):
         return None
     chance = torch.Generator().manual_seed(seed)

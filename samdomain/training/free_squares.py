@@ -82,7 +82,9 @@ class FreeSquares(Source):
         """Return a place without an object and one with objects; none without room for both."""
         masks = sample.masks.read()
         there = masks.bool().any(dim=0) if masks.ndim == _STACK else masks > 0
-        counts = {side: _counts(there, side) for side in self.sides if side <= min(there.shape)}
+        counts = {
+            side: pixels_in_squares(there, side) for side in self.sides if side <= min(there.shape)
+        }
         free = [side for side, count in counts.items() if (count == 0).any() and count.any()]
         if not free:
             return []
@@ -92,9 +94,25 @@ class FreeSquares(Source):
         return [Place(*_one_of(allowed, chance), side, side) for allowed in both]
 
 
-def _counts(there: Bool[Tensor, "h w"], side: int) -> Int[Tensor, "y x"]:
-    """Return how many pixels are in the square at each place, by its top left corner."""
+def pixels_in_squares(there: Bool[Tensor, "h w"], side: int) -> Int[Tensor, "y x"]:
+    """Count the pixels of a mask in the square at each place, in time that no side changes.
+
+    Args:
+        there: the mask.
+        side: of the squares in pixels.
+
+    Returns:
+        How many are in the square whose top left corner is there: (H - side + 1, W - side + 1).
+
+    Raises:
+        InputError: no such square has room in the mask.
+    """
     rows, columns = there.shape
+    if not 0 < side <= min(rows, columns):
+        raise InputError(
+            f"squares of {side} pixels were asked for in a mask of {rows} x {columns}: allowed are "
+            "1 to its shorter side"
+        )
     sums = torch.zeros(rows + 1, columns + 1, dtype=torch.long)
     sums[1:, 1:] = there.long().cumsum(0).cumsum(1)
     return sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from samdomain.errors import InputError
 from samdomain.training.dataset import read_item
 from samdomain.training.folders import Folders
-from samdomain.training.free_squares import FreeSquares
+from samdomain.training.free_squares import FreeSquares, pixels_in_squares
 
 
 @pytest.fixture
@@ -61,6 +62,28 @@ def test_a_mask_that_cannot_be_read_is_left_to_who_takes_it(folder: Path) -> Non
     (folder / "train" / "masks" / "0.png").write_bytes(b"broken")
     source = FreeSquares(Folders(), sides=(16,), share=1.0)
     assert len(source.find(folder, "train").samples) == 3 + 2
+
+
+@pytest.mark.parametrize("side", [1, 7, 30])
+def test_pixels_are_counted_as_a_window_does(side: int) -> None:
+    """At each place, in its order: free places are those where a window finds nothing."""
+    mask = torch.zeros(30, 41, dtype=torch.bool)
+    mask[12:20, 3:9] = mask[2, 40] = True
+    counts = pixels_in_squares(mask, side)
+    plane = mask[None, None].float()
+    windows = F.avg_pool2d(plane, side, stride=1, divisor_override=1)[0, 0]
+    assert torch.equal(counts, windows.long())
+    found = F.max_pool2d(plane, side, stride=1)[0, 0]
+    assert torch.equal((counts == 0).nonzero(), (found == 0).nonzero())
+
+
+def test_squares_without_room_are_refused() -> None:
+    """A side of the mask's shorter one is the largest."""
+    mask = torch.ones(4, 6, dtype=torch.bool)
+    assert pixels_in_squares(mask, 4).tolist() == [[16, 16, 16]]
+    for side in (0, 5):
+        with pytest.raises(InputError, match="1 to its shorter side"):
+            pixels_in_squares(mask, side)
 
 
 @pytest.mark.parametrize("words", [{"sides": ()}, {"sides": (0,)}, {"share": 0.0}])
