@@ -177,7 +177,9 @@ print("a picture to judge by:", folder / "curves.png")
 # ## Not even boxes
 #
 # `AutomaticMasks` asks all over an image and keeps what the model is sure of. With
-# `WeSAM(asking=WeakPrompts("none"))` the anchor's own finds are the prompts. It works as well as
+# `WeSAM(asking=WeakPrompts("none"))` the anchor's own finds are the prompts; in the config below
+# that is `options: {asking: {kind: none}}` of the recipe, and images alone are its source,
+# `class_path: samdomain.training.prompted.Unlabelled`. It works as well as
 # the base finds things by itself: weights that know boxes alone are asked by windows, and find
 # less than those that know clicks.
 
@@ -214,6 +216,8 @@ print(f"{sum(path.stat().st_size for path in (folder / 'pits').iterdir()):,} byt
 #       source: {class_path: samdomain.training.prompted.Prompted}
 #
 # and `samdomain fit --config adapt.yaml`. Images with masks, as every other source has them, are
-# asked by prompts made of the masks: boxes, 5 and 5 clicks, coarse outlines (`asking: {kind:
-# points}`). Weights that know boxes alone refuse clicks: load others, or teach them first (recipe
-# `sam`) and go on from that adapter, `base: {weights: litemedsam, adapter: runs/points/adapter}`.
+# asked by prompts made of the masks: boxes, 5 and 5 clicks, coarse outlines (`options: {asking:
+# {kind: points}}` of the recipe). Validation is a part of the images where there is none of its
+# own; it needs no mask either. Weights that know boxes alone refuse clicks: load others, or teach
+# them first (recipe `sam`) and go on from that adapter, `base: {weights: litemedsam, adapter:
+# runs/points/adapter}`.
