@@ -26,32 +26,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from grid import precision, run_grid
-from numpy.typing import NDArray
-from rasterio.windows import Window
+from land_maps import Look, Network, add, blended, on_scene, rounded
+from land_unet import MEAN_IOU, Tiles, UNet, look
 from real_data import FOLDER
-from rivals import RUNS, falling_rate, own_features, train_rival
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
-from torchgeo.trainers import SemanticSegmentationTask
-from torchmetrics import JaccardIndex
+from rivals import RUNS, own_features, train_rival
+from torch.utils.data import DataLoader
 
 from samdomain.adapter_file import AdapterCard, read_adapter
-from samdomain.recipes import Batch, ClassCost, Legend, Recipe, total
+from samdomain.recipes import Legend, Recipe
 from samdomain.training.command import Command
 from samdomain.training.dataset import SampleDataset, ViewSampler
 from samdomain.training.fit import fit
 from samdomain.training.objects import UNLABELLED
-from samdomain.training.pictures import read_values
 from samdomain.training.tallies import ClassTally
 from samdomain.views import VIEWS
-from samdomain_geo.classes.class_network import NetworkSource, chips_for, filled_up
-from samdomain_geo.polygons.vector import pixel_width
-from samdomain_geo.scenes.chips import Blend, Chips
-from samdomain_geo.scenes.ellipsoid import Ellipsoid
+from samdomain_geo.classes.class_network import NetworkSource, chips_for
+from samdomain_geo.scenes.chips import Chips
 from samdomain_geo.scenes.raster import open_scene
 from samdomain_geo.verbs.evaluate import evaluate
 from samdomain_geo.verbs.init import init
@@ -61,13 +52,8 @@ SEEDS = (0, 1, 2)
 MINUTES = 15
 KAMPALA = ("A21", "A20", "A19")
 EAST = 2048  # column of the mosaic of Nepal from which on nothing trains
-MEAN_IOU = "MeanIoU"
 
 Result = dict[str, Any]
-Look = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Gives probabilities (B, K, rows, columns) of chips (B, bands, rows, columns), 0 to 255."""
-Network = Callable[[Chips], Look]
-"""Makes what looks at chips of a grid."""
 
 
 def main() -> None:
@@ -121,6 +107,7 @@ def unet(place: str, seed: int) -> Result:
         ignore_index=UNLABELLED,
         lr=1e-3,
     )
+    task.minutes = MINUTES
     every = SampleDataset(data.found("train").samples, len(VIEWS))
     sampler = ViewSampler(every.samples, every.variants, seed)
     loaders = [
@@ -131,58 +118,6 @@ def unet(place: str, seed: int) -> Result:
     told = train_rival(task, loaders, f"val_{MEAN_IOU}", MINUTES, folder)
     side = int(scale.chip or 0)
     return told | measured(place, lambda chips: partial(look, task, side, chips.size), card)
-
-
-class UNet(SemanticSegmentationTask):
-    """torchgeo's task with our loss, a rate that falls with the clock, and the mean IoU."""
-
-    def configure_losses(self) -> None:
-        """Make the loss that `samed` has."""
-        self.criterion = Cost(self.hparams["num_classes"])
-
-    def configure_metrics(self) -> None:
-        """Add the mean IoU over the classes: torchgeo's own is over the pixels."""
-        super().configure_metrics()
-        mean = JaccardIndex(
-            task="multiclass",
-            num_classes=self.hparams["num_classes"],
-            ignore_index=UNLABELLED,
-            average="macro",
-        )
-        self.val_metrics.add_metrics({MEAN_IOU: mean})
-
-    def configure_optimizers(self) -> Any:
-        """Return AdamW at a rate that the clock lowers."""
-        return falling_rate(self.parameters(), self.hparams["lr"], MINUTES)
-
-
-class Cost(nn.Module):
-    """Cross-entropy and Dice of classes, as `samed` weighs them."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.classes = classes
-
-    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        """Return the loss of logits (B, K, H, W), where somebody labelled."""
-        shares = mask[:, None] == torch.arange(self.classes, device=mask.device)[:, None, None]
-        return total(ClassCost().of_classes(logits, shares.to(logits)))
-
-
-class Tiles(Dataset[dict[str, Tensor]]):
-    """Chips as torchgeo's task takes them, in all variants of a data set."""
-
-    def __init__(self, items: SampleDataset) -> None:
-        self._items = items
-
-    def __len__(self) -> int:
-        """Return the number of chips times that of their variants."""
-        return len(self._items)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Return a chip from 0 to 1 with its classes."""
-        item = self._items[index]
-        return {"image": item.image.float() / 255, "mask": item.masks.long()}
 
 
 def polygons(seed: int) -> Result:
@@ -199,24 +134,6 @@ def polygons(seed: int) -> Result:
         "test": {name: one and round(one, 4) for name, one in told.headline.items()},
         "notes": list(told.notes),
     }
-
-
-@torch.no_grad()
-def look(
-    task: SemanticSegmentationTask, side: int, size: int, chips: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the U-Net's probabilities; chips of a size are brought to the side that it knows.
-
-    Those of a small image are filled up, as for an adapter.
-    """
-    rows, columns = chips.shape[2:]
-    pixels = filled_up(chips, size) / 255
-    if size != side:
-        pixels = functional.interpolate(pixels, (side, side), mode="bilinear", antialias=True)
-    found = task(pixels)
-    if size != side:
-        found = functional.interpolate(found, (size, size), mode="bilinear")
-    return found.softmax(dim=1)[..., :rows, :columns].numpy()
 
 
 def named(recipe: Recipe) -> tuple[str, ...]:
@@ -279,50 +196,6 @@ def measured(place: str, network: Network, card: AdapterCard) -> Result:
         return {"test": rounded(tally)}
     scenes = {"test": ("nepal/mosaic", EAST)} | {name: (f"kampala/{name}", 0) for name in KAMPALA}
     return {name: on_scene(network, card, *where) for name, where in scenes.items()}
-
-
-def on_scene(network: Network, card: AdapterCard, name: str, first: int) -> Result:
-    """Measure on the columns of a scene from one on, in chips of the training's ground size."""
-    with open_scene(FOLDER / f"{name}.tif") as scene:
-        pixels, _ = scene.read(Window(0, 0, scene.columns, scene.rows))
-        ellipsoid = Ellipsoid.of(scene.crs)
-        pixel = None if ellipsoid is None else pixel_width(scene, ellipsoid)
-        chips = chips_for(card, 256, pixel)
-    truth = (read_values(FOLDER / f"{name}_mask.tif") > 0).long()
-    tally = ClassTally(Legend(card.classes))
-    found = blended(network(chips), chips, pixels[..., first:])
-    add(tally, found, truth[:, first:], name)
-    return {**rounded(tally), "chip": chips.size}
-
-
-def blended(looking: Look, chips: Chips, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the probabilities (K, rows, columns) of an image, blended from overlapping chips."""
-    rows, columns = image.shape[1:]
-    whole = Window(0, 0, columns, rows)
-    blend: Blend | None = None
-    for chip in chips.over(whole, rows, columns):
-        part = image[
-            :,
-            chip.row_off : chip.row_off + chip.height,
-            chip.col_off : chip.col_off + chip.width,
-        ]
-        values = looking(part[None])[0]
-        blend = blend or Blend(whole, len(values))
-        blend.add(chip, values, chips.weights(chip, rows, columns))
-    if blend is None:
-        raise ValueError("an image without pixels")
-    return blend.mean()
-
-
-def add(tally: ClassTally, found: NDArray[np.float32], truth: Tensor, name: str) -> None:
-    """Count an image."""
-    image = torch.zeros(3, *truth.shape)
-    tally.add(torch.from_numpy(found).clamp(min=1e-9).log(), Batch([image], [truth], [name]))
-
-
-def rounded(tally: ClassTally) -> dict[str, float]:
-    """Return figures as they are told."""
-    return {name.removeprefix("pooled_"): round(v, 4) for name, v in tally.pooled().items()}
 
 
 if __name__ == "__main__":

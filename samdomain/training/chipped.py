@@ -64,7 +64,8 @@ class Chipped(Source):
         rows, columns = sample.masks.size()
         for top in self._starts(rows):
             for left in self._starts(columns):
-                place = Place(top, left, min(self.size, rows), min(self.size, columns))
+                sides = min(self.size, rows), min(self.size, columns)
+                place = Place(top, left, *sides, whole=(rows, columns))
                 yield Sample(
                     f"{sample.name}@{top},{left}",
                     Chip(sample.image, place),
@@ -80,12 +81,21 @@ class Chipped(Source):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a chip lies in its image, in pixels."""
+    """Where a chip lies in its image, in pixels.
+
+    Attributes:
+        top: first row.
+        left: first column.
+        rows: number of rows.
+        columns: number of columns.
+        whole: (rows, columns) of the masks of the whole image; None where nobody told.
+    """
 
     top: int
     left: int
     rows: int
     columns: int
+    whole: tuple[int, int] | None = None
 
     def of(self, maps: Tensor) -> Tensor:
         """Return the part of maps (..., H, W) that lies in the chip."""
@@ -101,8 +111,20 @@ class Chip:
     place: Place
 
     def read(self) -> Num[Tensor, "*t c h w"]:
-        """Read the image and cut the chip out."""
-        return self.place.of(self.image.read())
+        """Read the image and cut the chip out.
+
+        Raises:
+            InputError: the image cannot be read, or differs from its masks in size.
+        """
+        image = self.image.read()
+        own, whole = tuple(image.shape[-2:]), self.place.whole
+        # Chips of a larger image would show another place than those of its masks.
+        if whole not in {None, own}:
+            raise InputError(
+                f"{self.image} has {own} pixels, its masks {whole}: samdomain fit --check lists "
+                "all of these"
+            )
+        return self.place.of(image)
 
     def digest(self) -> str | None:
         """Return the image's digest and the place in it."""

@@ -62,7 +62,7 @@ class Light:
     def __call__(self, image: Num[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
         """Return an image of 0 to 255 in this light, its values rounded."""
         values = (image.float() / _WHITE).clamp(0, 1) ** self.gamma
-        known = torch.tensor([self.channels])[None]
+        known = torch.tensor([self.channels], device=image.device)[None]
         factors = torch.nn.functional.interpolate(
             known, len(image), mode="linear", align_corners=True
         )[0, 0]

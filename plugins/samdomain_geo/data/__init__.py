@@ -1,19 +1,21 @@
-"""Scenes with labelled polygons as training data."""
+"""Scenes with labelled polygons, and folders of rasters or pairs, as training data."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from samdomain_geo.data.labels import Labels
+    from samdomain_geo.data.pair_data_module import PairDataModule
     from samdomain_geo.data.raster_folders import RasterFolders
     from samdomain_geo.data.scene_data_module import SceneDataModule
     from samdomain_geo.data.scene_source import SceneSource
 
-__all__ = ["Labels", "RasterFolders", "SceneDataModule", "SceneSource"]
+__all__ = ["Labels", "PairDataModule", "RasterFolders", "SceneDataModule", "SceneSource"]
 
 # Names resolve on first use: Lightning takes seconds to import, and scenes are segmented without.
 _ROOMS = {
     "Labels": "labels",
+    "PairDataModule": "pair_data_module",
     "RasterFolders": "raster_folders",
     "SceneDataModule": "scene_data_module",
     "SceneSource": "scene_source",

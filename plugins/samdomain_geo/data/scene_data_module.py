@@ -1,26 +1,24 @@
 """Scenes and a vector file of labels as a data module for torchgeo's tasks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
 from rasterio import windows
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import Dataset
 
 from samdomain.errors import InputError
-from samdomain.training.dataset import SampleDataset, ViewSampler
+from samdomain.training.dataset import SampleDataset
 from samdomain.training.sample import Sample, Split
 from samdomain_geo.data.labels import Unlabelled
+from samdomain_geo.data.sample_data_module import Item, SampleDataModule
 from samdomain_geo.data.scene_chip import SceneChip
 from samdomain_geo.data.scene_source import BLOCKS, SceneSource
 
-Item = dict[str, Any]
 
-
-class SceneDataModule(LightningDataModule):
+class SceneDataModule(SampleDataModule):
     """Give torchgeo's tasks the chips of scenes, with labels burnt in.
 
     Batches are dictionaries as torchgeo's: `image` (B, C, H, W) from 0 to 1, `mask` (B, H, W)
@@ -57,7 +55,7 @@ class SceneDataModule(LightningDataModule):
         seed: int = 0,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(batch_size, num_workers, views, seed)
         self.source = SceneSource(
             tuple(str(path) for path in scenes),
             str(labels),
@@ -67,45 +65,14 @@ class SceneDataModule(LightningDataModule):
             unlabelled=unlabelled,
             **(settings or {}),
         )
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.views = views
-        self.seed = seed
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes by their index in masks."""
         return self.source.named(Path()).names()
 
-    def train_dataloader(self) -> DataLoader[Item]:
-        """Return the chips of training, in an order and in views by chance."""
-        samples = self._samples("train")
-        trainer = self.trainer
-        process, processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        sampler = ViewSampler(samples, self.views, self.seed, process, processes)
-        return self._loader(Chips(samples, self.views), SharedOut(sampler))
-
-    def val_dataloader(self) -> DataLoader[Item]:
-        """Return the chips of validation."""
-        return self._loader(Chips(self._samples("val")))
-
-    def test_dataloader(self) -> DataLoader[Item]:
-        """Return the chips of the test."""
-        return self._loader(Chips(self._samples("test")))
-
-    def predict_dataloader(self) -> DataLoader[Item]:
-        """Return the chips of the test; `samdomain segment` predicts whole scenes."""
-        return self.test_dataloader()
-
-    def transfer_batch_to_device(
-        self, batch: Item, device: torch.device, dataloader_idx: int
-    ) -> Item:
-        """Move images and masks; where they lie stays in double precision, which not all have."""
-        place = {name: batch[name] for name in ("bounds", "transform")}
-        moved = {name: one for name, one in batch.items() if name not in place}
-        return {**super().transfer_batch_to_device(moved, device, dataloader_idx), **place}
-
-    def _samples(self, split: Split) -> tuple[Sample, ...]:
+    def samples(self, split: Split) -> tuple[Sample, ...]:
+        """Return the chips of a split; see `SampleDataModule`."""
         samples = self.source.find(Path(), split).samples
         if not samples:
             raise InputError(
@@ -114,36 +81,21 @@ class SceneDataModule(LightningDataModule):
             )
         return samples
 
-    def _loader(self, chips: "Chips", sampler: "SharedOut | None" = None) -> DataLoader[Item]:
-        return DataLoader(
-            chips, self.batch_size, sampler=sampler, num_workers=self.num_workers, collate_fn=stack
-        )
+    def plain(self, samples: Sequence[Sample]) -> "Chips":
+        """Return chips as they are."""
+        return Chips(samples)
 
+    def varied(self, samples: Sequence[Sample]) -> "Chips":
+        """Return chips in all views."""
+        return Chips(samples, self.views)
 
-class SharedOut(DistributedSampler[int]):
-    """A sampler that shares its items out already, of the kind by which Lightning knows these.
-
-    It would share out once more what any other sampler leaves to a process, so that processes
-    that train together saw a part of the chips.
-
-    Args:
-        own: what shares out.
-    """
-
-    def __init__(self, own: ViewSampler) -> None:
-        self._own = own  # the base's own arguments are for sharing out, which is done
-
-    def __iter__(self) -> Iterator[int]:
-        """Yield the items of this process."""
-        return iter(self._own)
-
-    def __len__(self) -> int:
-        """Return their number."""
-        return len(self._own)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next; Lightning does."""
-        self._own.set_epoch(epoch)
+    def transfer_batch_to_device(
+        self, batch: Item, device: torch.device, dataloader_idx: int
+    ) -> Item:
+        """Move images and masks; where they lie stays in double precision, which not all have."""
+        place = {name: batch[name] for name in ("bounds", "transform")}
+        moved = {name: one for name, one in batch.items() if name not in place}
+        return {**super().transfer_batch_to_device(moved, device, dataloader_idx), **place}
 
 
 class Chips(Dataset[Item]):
@@ -180,8 +132,3 @@ def _place(sample: Sample) -> dict[str, Tensor]:
         "bounds": torch.tensor(bounds, dtype=exact),
         "transform": torch.tensor(transform[:6], dtype=exact),
     }
-
-
-def stack(items: Sequence[Item]) -> Item:
-    """Put samples together to a batch."""
-    return {name: torch.stack([item[name] for item in items]) for name in items[0]}

@@ -1,5 +1,6 @@
 """Scenes and a vector file of labels as the data of `samdomain fit`."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,6 +20,8 @@ from samdomain_geo.scenes.ellipsoid import Ellipsoid
 from samdomain_geo.scenes.nodata import parse_nodata
 from samdomain_geo.scenes.raster import Scene, open_scene, parse_bands
 from samdomain_geo.scenes.stretch import DISPLAY_RANGE, parse_stretch
+
+logger = logging.getLogger(__name__)
 
 BLOCKS = "blocks"
 """What says that the scenes are shared out by blocks of chips."""
@@ -44,10 +47,11 @@ class SceneSource(Source):
         layer: layer of the labels' file.
         where: condition for rows of the labels, in OGR's SQL.
         size: side of a chip in pixels: what the model sees at a time.
-        overlap: pixels that neighbouring chips of training share, where areas say the split:
-            blocks do not overlap.
+        overlap: pixels that neighbouring chips of training share, where areas say the split, that
+            of validation too: blocks do not overlap.
         split: "blocks" shares out blocks of neighbouring chips by chance; or a vector file of
-            areas whose column `split` says train, val or test.
+            areas whose column `split` says train, val or test. Where none says val, blocks in
+            those for training are shared out.
         block: chips each way in a block.
         val: share of the blocks for validation.
         test: share of the blocks for the test.
@@ -148,24 +152,46 @@ def _share_out(
     changed: tuple[int, ...],  # noqa: ARG001 - edited files are shared out anew
 ) -> Mapping[Split, tuple[Sample, ...]]:
     if source.split == BLOCKS:
-        cells = [one for i in range(len(source.scenes)) for one in _cells(source, folder, i, None)]
-        sharing = BlockSplit(source.val, source.test, source.seed)
-        if not cells:
-            raise _nothing(source)
-        splits = sharing([c.block for c in cells], np.stack([c.pixels for c in cells]))
-        shared = {s: [c for c in cells if splits[c.block] == s] for s in _SPLITS}
+        shared = _blocks(_all_cells(source, folder), source, source.test)
     else:
-        shared = {
-            split: [
-                one for i in range(len(source.scenes)) for one in _cells(source, folder, i, split)
-            ]
-            for split in _SPLITS
-        }
+        shared = {split: _all_cells(source, folder, split) for split in _SPLITS}
+        if shared["train"] and not shared["val"]:
+            shared |= _validated(source, folder)
     if not shared["train"]:
         raise _nothing(source)
     weighed = _weighed(shared["train"]) if source.balanced else shared["train"]
     chosen = {**shared, "train": weighed}
     return {split: tuple(cell.sample for cell in cells) for split, cells in chosen.items()}
+
+
+def _blocks(cells: list[_Cell], source: SceneSource, test: float) -> dict[Split, list[_Cell]]:
+    """Share chips out by their blocks."""
+    if not cells:
+        raise _nothing(source)
+    sharing = BlockSplit(source.val, test, source.seed)
+    splits = sharing([c.block for c in cells], np.stack([c.pixels for c in cells]))
+    return {s: [c for c in cells if splits[c.block] == s] for s in _SPLITS}
+
+
+def _validated(source: SceneSource, folder: Path) -> dict[Split, list[_Cell]]:
+    """Share out the areas of training, where no area is for validation."""
+    # Chips that overlap would tell validation what training has seen.
+    apart = replace(source, overlap=0)
+    cells = _all_cells(apart, folder, "train")
+    if len({cell.block for cell in cells}) * source.val < 1:
+        # A block would be more than the share.
+        cells = _all_cells(replace(apart, block=1), folder, "train")
+    parts = _blocks(cells, source, 0.0)
+    logger.warning(
+        "no chip lies in an area of %s for validation: it is taken from those for training, %d of "
+        "their %d chips",
+        source.split, len(parts["val"]), len(cells),
+    )  # fmt: skip
+    return {"train": parts["train"], "val": parts["val"]}
+
+
+def _all_cells(source: SceneSource, folder: Path, split: Split | None = None) -> list[_Cell]:
+    return [one for i in range(len(source.scenes)) for one in _cells(source, folder, i, split)]
 
 
 def _cells(source: SceneSource, folder: Path, number: int, split: Split | None) -> Iterator[_Cell]:

@@ -1,5 +1,6 @@
 """Read GeoParquet in batches, since GDAL's own reader is missing from common builds."""
 
+import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -29,6 +30,18 @@ def read_batches(path: Path) -> Iterator[gpd.GeoDataFrame]:
             rows = _geometries(batch, file.schema_arrow)
             yield rows.set_axis(range(first, first + len(rows)))
             first += len(rows)
+
+
+def geometry_kinds(path: Path) -> set[str]:
+    """Return the kinds of geometry, as "Point", that a file says it holds; none where it does not.
+
+    Source: GeoParquet 1.1, metadata `geometry_types`.
+    """
+    try:
+        told = json.loads((pq.read_schema(path).metadata or {})[b"geo"])
+        return set(told["columns"][told["primary_column"]]["geometry_types"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _geometries(batch: pa.RecordBatch, schema: pa.Schema) -> gpd.GeoDataFrame:

@@ -18,11 +18,14 @@ class SamChangeDetection(TorchgeoChange):
     """Tell what changed between two dates by the recipe `sam_cd`: a shell in torchgeo's words.
 
     Batches have `image` (B, T=2, C, H, W) and `mask` (B, 1, H, W), 0 where nothing changed.
+    torchgeo's words of several classes, `num_classes`, `num_labels`, `labels` and `class_weights`,
+    are refused; so are `backbone`, `num_filters` and those that freeze, of torchgeo's networks.
 
     Args:
         weights: a name that `samdomain weights list` shows, or the path of a checkpoint.
         in_channels: bands of a date; more than three are mixed by trained weights.
         loss: "sam_cd" for the recipe's own; or torchgeo's.
+        pos_weight: what changed pixels weigh, for loss "bce".
         ignore_index: value in masks of pixels that do not count.
         preset: preset of the recipe: recommended, plain, paper or official.
         encoder_rank: rank of updates of the encoder's queries and values; 0 leaves it frozen.
@@ -47,7 +50,7 @@ class SamChangeDetection(TorchgeoChange):
         labels: list[str] | None = None,
         loss: Literal["sam_cd", "bce", "jaccard", "focal", "dice"] = "sam_cd",
         class_weights: Tensor | None = None,
-        pos_weight: Tensor | None = None,
+        pos_weight: float | Tensor | None = None,
         ignore_index: int | None = None,
         lr: float = 1e-3,
         patience: int = 10,

@@ -17,10 +17,15 @@ from samdomain_geo.tasks.words import load_adapted, read_recipe
 class SamSemanticSegmentation(TorchgeoSegmentation):
     """Name every pixel by the recipe `samed`: a shell in torchgeo's words.
 
+    Words that would do nothing are refused: `model`, `backbone`, `num_filters` and `freeze_decoder`
+    are of torchgeo's networks, and weights are given to a loss that looks at them.
+
     Args:
         weights: a name that `samdomain weights list` shows, or the path of a checkpoint.
         in_channels: bands of an image; more than three are mixed by trained weights.
         loss: "samed" for the recipe's own, of the decoder's logits; or torchgeo's, of the image's.
+        class_weights: a weight a class, for losses "samed" and "ce".
+        pos_weight: what true pixels weigh, or a list for each label, for loss "bce".
         ignore_index: value in masks of pixels that do not count.
         freeze_backbone: train the decoder alone.
         preset: preset of the recipe: recommended, pyramid, small or paper.
@@ -44,7 +49,7 @@ class SamSemanticSegmentation(TorchgeoSegmentation):
         labels: list[str] | None = None,
         loss: Literal["samed", "ce", "bce", "jaccard", "focal", "dice"] = "samed",
         class_weights: Tensor | Sequence[float] | None = None,
-        pos_weight: Tensor | None = None,
+        pos_weight: float | Sequence[float] | Tensor | None = None,
         ignore_index: int | None = None,
         lr: float = 1e-3,
         patience: int = 10,

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from samdomain.errors import InputError
 from samdomain.training.adapter_writer import AdapterWriter
 from samdomain_geo.tasks.torchgeo_segmentation import placed
+from samdomain_geo.tasks.words import positive_weight
 
 if TYPE_CHECKING:
     from torchgeo.trainers import ChangeDetectionTask as Change
@@ -57,6 +58,9 @@ class TorchgeoChange(Change):
         """
         if self.hparams["loss"] == "sam_cd":
             self.criterion = self.recipe_loss()
+            return
+        if self.hparams["loss"] == "bce":  # torchgeo's own takes no numbers, which YAML has
+            self.criterion = nn.BCEWithLogitsLoss(pos_weight=positive_weight(self.hparams))
             return
         super().configure_losses()
         if not hasattr(self, "criterion"):

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from samdomain.errors import InputError
 from samdomain.training.adapter_writer import AdapterWriter
+from samdomain_geo.tasks.words import positive_weight
 
 if TYPE_CHECKING:
     from torchgeo.trainers import SemanticSegmentationTask as Segmentation
@@ -60,14 +61,15 @@ class TorchgeoSegmentation(Segmentation):
         if self.hparams["loss"] == "samed":
             self.criterion = self.recipe_loss()
             return
+        if self.hparams["loss"] == "bce":  # 0.8's knows no pos_weight, others take no numbers
+            self.criterion = nn.BCEWithLogitsLoss(pos_weight=positive_weight(self.hparams))
+            return
         super().configure_losses()
         if not hasattr(self, "criterion"):
             raise InputError(
                 f"loss is {self.hparams['loss']!r}, which this release of torchgeo does not have: "
                 "'samed' and 'ce' are in all"
             )
-        if isinstance(self.criterion, nn.BCEWithLogitsLoss):
-            self.criterion.pos_weight = self.hparams["pos_weight"]  # 0.8 does not know the word
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return torchgeo's AdamW over what trains, its rate lowered where `val_loss` stays."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from samdomain.adapter_file import load_adapter
 from samdomain.adapter_file.shipped import find_adapter
@@ -24,8 +25,10 @@ def read_recipe(words: Words) -> SAMed:
     """Return the recipe that a task asks for.
 
     Raises:
-        InputError: the preset is unknown, or the classes contradict one another.
+        InputError: the preset is unknown, the classes contradict one another, or weights are given
+            that the loss does not look at.
     """
+    _refuse_idle(words, {"class_weights": ("samed", "ce"), "pos_weight": ("bce",)})
     presets = SAMed.presets()
     if words["preset"] not in presets:
         raise InputError(f"preset is {words['preset']!r}: allowed are {', '.join(presets)}")
@@ -48,7 +51,8 @@ def read_change_recipe(words: Words) -> SamCD:
     """Return the recipe that a task of change asks for.
 
     Raises:
-        InputError: the preset is unknown, or the task is another one.
+        InputError: the preset is unknown, the task is another one, or a word is given that means
+            nothing where a pixel changed or did not.
     """
     presets = SamCD.presets()
     if words["preset"] not in presets:
@@ -58,6 +62,8 @@ def read_change_recipe(words: Words) -> SamCD:
             f"model is {words['model']!r} and task {words['task']!r}: allowed are 'sam_cd' and "
             "'binary'"
         )
+    _refuse_classes(words)
+    _refuse_idle(words, {"pos_weight": ("bce",)})
     rank = words["encoder_rank"]
     return replace(
         presets[words["preset"]],
@@ -82,6 +88,52 @@ def load_adapted(words: Words, recipe: Recipe) -> Sam:
     if words.get("freeze_backbone"):
         freeze_parts(sam, ["encoder"])
     return sam
+
+
+def positive_weight(words: Words) -> Tensor | None:
+    """Return what true pixels weigh, for torch's BCE of (..., H, W), or of (B, K, H, W).
+
+    A list has a weight for each of K labels; tensors are taken as they are.
+    """
+    given = words["pos_weight"]
+    if given is None or isinstance(given, Tensor):
+        return given
+    weights = torch.tensor(given, dtype=torch.float32)
+    return weights[:, None, None] if weights.ndim else weights
+
+
+def _refuse_idle(words: Words, losses: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse weights that the loss does not look at, as most of torchgeo's do not.
+
+    Raises:
+        InputError: one is given.
+    """
+    for word, looking in losses.items():
+        if words[word] is not None and words["loss"] not in looking:
+            raise InputError(
+                f"{word} is given, but loss {words['loss']!r} does not look at it: leave it out, "
+                f"or take loss {' or '.join(map(repr, looking))}"
+            )
+
+
+def _refuse_classes(words: Words) -> None:
+    """Refuse what torchgeo's task knows of several classes.
+
+    Raises:
+        InputError: it is given.
+    """
+    for word in ("num_classes", "num_labels"):
+        if words[word] not in {None, 1}:
+            raise InputError(
+                f"{word} is {words[word]}, but a pixel changed or did not: leave it out"
+            )
+    if words["labels"] is not None:
+        raise InputError(f"labels is {words['labels']}, but nothing is named here: leave it out")
+    if words["class_weights"] is not None:
+        raise InputError(
+            "class_weights is given, but there is one class: leave it out, or weigh changes by "
+            "pos_weight with loss 'bce'"
+        )
 
 
 def _classes(words: Words) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """`samdomain evaluate`: a map and its truth in, figures and a report out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from samdomain_geo.evaluation.raster_evaluation import RASTER_FILES, evaluate_ra
 from samdomain_geo.evaluation.raster_sides import RasterRules
 from samdomain_geo.evaluation.result import REPORT
 from samdomain_geo.evaluation.shape_layer import Asked
-from samdomain_geo.evaluation.sides import default_folder, find_side
+from samdomain_geo.evaluation.sides import default_folder, find_sides
 from samdomain_geo.results.output import output_folder
 from samdomain_geo.scenes.block_cache import block_cache
 
@@ -79,7 +79,7 @@ def evaluate(  # noqa: PLR0913 - a verb's parameters are its flags
 
     Args:
         predicted: raster of classes or vector file of polygons, or the folder that a command of
-            ours wrote.
+            ours wrote: its polygons are taken where the truth is polygons, else its mask.
         truth: raster of classes or vector file; truth for a raster may also be points.
         out: folder for the files; by default evaluation, beside the prediction.
         by: class to match polygons within their class only, with figures for each; rasters
@@ -109,7 +109,7 @@ def evaluate(  # noqa: PLR0913 - a verb's parameters are its flags
     """
     if by not in {None, _BY_CLASS}:
         raise InputError(f"--by is {by!r}: give class, or omit it")
-    sides = find_side(predicted), find_side(truth)
+    sides = find_sides(predicted, truth, layer)
     folder = default_folder(predicted) if out is None else Path(out)
     objects = all(side.vector for side in sides)
     asked = Asked(class_column, layer)
@@ -132,6 +132,8 @@ def evaluate(  # noqa: PLR0913 - a verb's parameters are its flags
             result = evaluate_objects(*sides, ObjectsAsked(asked, area), object_rules, output)
         else:
             result = evaluate_rasters(*sides, raster_rules, output)
+        if sides[0].note:
+            result = replace(result, notes=[sides[0].note, *result.notes])
         result.write(output, (sides[0].name, sides[1].name), parameters)
     outcome = result.outcome
     return Evaluation(folder, outcome.metrics(), outcome.headline, tuple(result.notes), names)
@@ -146,9 +148,15 @@ def _refuse_unfit(
     unfit = rasters_only if objects else objects_only
     for flag, value in unfit.items():
         if value is not None and objects:
-            raise InputError(f"{flag} is about rasters, but both sides are vector files: omit it")
+            raise InputError(
+                f"{flag} is about rasters, but both sides are vector files: omit it, or name a "
+                "raster, as the mask.tif of a folder"
+            )
         if value is not None:
-            raise InputError(f"{flag} is about two vector files, but one side is a raster: omit it")
+            raise InputError(
+                f"{flag} is about two vector files, but one side is a raster: omit it, or name a "
+                "vector file"
+            )
 
 
 def _named(label: str, figures: Mapping[str, Any]) -> str:

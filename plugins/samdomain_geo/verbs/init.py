@@ -69,7 +69,8 @@ def init(  # noqa: PLR0913 - a verb's parameters are its flags
         where: take only labels that meet this condition, in OGR's SQL: "kind IS NOT NULL".
         unlabelled: what pixels in no polygon are: "background" where all that is there was
             drawn, "ignore" where only some of it was.
-        split: "blocks", or a vector file of areas whose column `split` says train, val or test.
+        split: "blocks", or a vector file of areas whose column `split` says train, val or test;
+            where none says val, validation is taken from those that say train.
         size: side of a chip in pixels.
         bands: bands that the model gets, counted from 1, as "4,3,2"; by default red, green and
             blue.

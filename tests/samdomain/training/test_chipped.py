@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from samdomain.errors import InputError
 from samdomain.training.chipped import Chipped
@@ -72,3 +73,13 @@ def test_chips_that_cover_nothing_new_are_refused() -> None:
     """The message says what is allowed."""
     with pytest.raises(InputError, match="give 0 to 15"):
         Chipped(Folders(), 16, overlap=16)
+
+
+def test_an_image_larger_than_its_masks_is_refused(folder: Path) -> None:
+    """Its chips would show another place than theirs."""
+    (path,) = (folder / "images").iterdir()
+    with Image.open(path) as image:
+        image.resize((64, 64)).save(path)
+    chips = Chipped(Folders(), 16).find(folder, "train").samples
+    with pytest.raises(InputError, match=r"has \(64, 64\) pixels, its masks \(32, 32\)"):
+        read_item(chips[0])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import shapely
 
-# The room's tests run where Lightning is installed, for the data module.
-collect_ignore_glob = ["test_scene_data*.py"] if find_spec("lightning") is None else []
+# Tests of data modules run where Lightning is installed.
+collect_ignore_glob = ["test_*_data_module.py"] if find_spec("lightning") is None else []
 
 BOXES = {"a": (10, 10, 50, 40), "b": (30, 20, 45, 35), "c": (100, 60, 180, 120)}
 

@@ -50,7 +50,7 @@ def test_chips_are_shared_out_once(module: SceneDataModule) -> None:
     """Lightning takes samplers of this kind as they are; each epoch has an order of its own."""
     sampler = module.train_dataloader().sampler
     assert isinstance(sampler, DistributedSampler)
-    own = ViewSampler(module._samples("train"), 8, seed=0)
+    own = ViewSampler(module.samples("train"), 8, seed=0)
     for epoch in range(2):
         sampler.set_epoch(epoch)
         own.set_epoch(epoch)
@@ -63,7 +63,7 @@ def test_views_turn_chips_in_training_alone(module: SceneDataModule) -> None:
     first, second = (list(module.val_dataloader()) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one["image"], other["image"])
-    assert len(module.train_dataloader().dataset) == 8 * len(module._samples("train"))
+    assert len(module.train_dataloader().dataset) == 8 * len(module.samples("train"))
 
 
 def test_a_split_without_chips_says_what_to_do(land: Path, write_labels) -> None:

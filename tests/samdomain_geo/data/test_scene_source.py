@@ -102,6 +102,40 @@ def test_overlap_is_for_training_in_areas(
     assert len(own.find(tmp_path, "train").samples) > 2 * len(own.find(tmp_path, "val").samples)
 
 
+def test_validation_is_taken_from_training_areas(
+    source: SceneSource,
+    tmp_path: Path,
+    write_areas: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Blocks of them, which do not overlap; the test's area stays its own, and it is told once."""
+    areas = write_areas(train=(0, 0, 128, 128), test=(128, 0, 192, 128))
+    found = names(replace(source, split=areas.name, overlap=16, block=2), tmp_path)
+    assert found["val"]
+    places = {
+        split: {tuple(map(int, name.partition("@")[2].split(","))) for name in one}
+        for split, one in found.items()
+    }
+    assert all(row % 32 == column % 32 == 0 for row, column in places["train"] | places["val"])
+    blocks = {k: {(row // 64, column // 64) for row, column in v} for k, v in places.items()}
+    assert not blocks["train"] & blocks["val"]
+    assert {column for _, column in places["test"]} == {128, 160}
+    assert caplog.text.count("areas.gpkg for validation: it is taken from those for training") == 1
+
+
+def test_few_blocks_are_shared_out_chip_by_chip(
+    source: SceneSource, tmp_path: Path, write_areas: Callable[..., Path]
+) -> None:
+    """An area of training that is one block still gives validation; one chip alone does not."""
+    areas = write_areas(train=(0, 0, 96, 96))
+    found = names(replace(source, split=areas.name, block=4), tmp_path)
+    assert len(found["train"] | found["val"]) == 9
+    assert len(found["val"]) == 2
+    areas = write_areas(train=(0, 0, 30, 30))
+    with pytest.raises(InputError, match="too few to share out"):
+        names(replace(source, split=areas.name), tmp_path)
+
+
 def test_the_scale_is_told(source: SceneSource, tmp_path: Path) -> None:
     """Pixels of 0.5 m in UTM, seen through chips of 32."""
     scale = source.scale(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 import shapely
 
 from samdomain.errors import InputError
-from samdomain_geo.evaluation.sides import default_folder, find_side
+from samdomain_geo.evaluation.sides import default_folder, find_side, find_sides
 
 
 @pytest.fixture
@@ -39,6 +39,80 @@ def test_a_folder_of_results_means_its_file(write_scene, polygons, tmp_path: Pat
     assert find_side(folder).path == str(folder / "mask.tif")
     (folder / "run.json").write_text(json.dumps({"files": ["polygons.gpkg"]}))
     assert find_side(folder).path == str(folder / "polygons.gpkg")
+
+
+@pytest.fixture
+def result(write_scene, polygons, tmp_path: Path) -> Path:
+    """A folder with the map as pixels and as polygons."""
+    folder = tmp_path / "result"
+    folder.mkdir()
+    polygons.to_file(folder / "polygons.gpkg", layer="polygons")
+    write_scene(np.ones((1, 9, 9), np.uint8), "result/mask.tif")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["truth.gpkg", "truth.parquet", "truth.geojson"])
+def test_a_folder_gives_polygons_for_polygons(result: Path, polygons, name: str) -> None:
+    """And says so, and how the mask is compared instead."""
+    truth = result.parent / name
+    polygons.to_parquet(truth) if name.endswith("parquet") else polygons.to_file(truth)
+    found, true = find_sides(result, truth)
+    assert found.vector
+    assert found.path == str(result / "polygons.gpkg")
+    assert (true.path, true.note) == (str(truth), "")
+    assert "polygons.gpkg was compared, because the truth is polygons" in found.note
+    assert f"to compare mask.tif, name {result / 'mask.tif'}." in found.note
+
+
+@pytest.mark.parametrize("name", ["truth.gpkg", "truth.parquet"])
+def test_a_folder_gives_the_mask_for_points(result: Path, polygons, name: str) -> None:
+    """A sample of points is about pixels."""
+    truth = result.parent / name
+    points = polygons.set_geometry(polygons.centroid)
+    points.to_parquet(truth) if name.endswith("parquet") else points.to_file(truth)
+    found, _ = find_sides(result, truth)
+    assert found.path == str(result / "mask.tif")
+    assert "mask.tif was compared, because the truth is points; to compare polygons" in found.note
+
+
+def test_the_layer_of_the_truth_decides(result: Path, polygons) -> None:
+    """A file may hold points and polygons."""
+    truth = result.parent / "truth.gpkg"
+    polygons.to_file(truth, layer="roofs")
+    polygons.set_geometry(polygons.centroid).to_file(truth, layer="sample")
+    assert find_sides(result, truth, "roofs")[0].vector
+    assert not find_sides(result, truth, "sample")[0].vector
+
+
+def test_a_folder_gives_the_mask_for_a_raster(result: Path, write_scene) -> None:
+    """Whatever polygons lie beside it."""
+    truth = write_scene(np.ones((1, 9, 9), np.uint8), "truth.tif")
+    found, _ = find_sides(result, truth)
+    assert found.path == str(result / "mask.tif")
+    assert "because the truth is a raster" in found.note
+
+
+def test_a_folder_gives_what_it_has(result: Path, polygons, write_scene) -> None:
+    """Pixels are compared with polygons, either way, and the note says which."""
+    truth = result.parent / "truth.gpkg"
+    polygons.to_file(truth)
+    (result / "polygons.gpkg").rename(result.parent / "other.gpkg")
+    found, _ = find_sides(result, truth)
+    assert found.path == str(result / "mask.tif")
+    assert "holds no polygons.gpkg: mask.tif was compared with polygons." in found.note
+    (result / "mask.tif").rename(result.parent / "truth.tif")
+    (result.parent / "other.gpkg").rename(result / "polygons.gpkg")
+    found, _ = find_sides(result, result.parent / "truth.tif")
+    assert found.path == str(result / "polygons.gpkg")
+    assert "holds no mask.tif: polygons.gpkg was compared with a raster" in found.note
+
+
+def test_a_file_that_is_named_is_taken(result: Path, polygons) -> None:
+    """Without a note."""
+    truth = result.parent / "truth.gpkg"
+    polygons.to_file(truth)
+    found, _ = find_sides(result / "mask.tif", truth)
+    assert (found.path, found.note) == (str(result / "mask.tif"), "")
 
 
 def test_what_is_missing_is_told(tmp_path: Path) -> None:

@@ -127,9 +127,27 @@ def test_the_encoder_may_train(pairs: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [({"preset": "best"}, "allowed are paper"), ({"task": "multiclass"}, "'binary'")],
+    [
+        ({"preset": "best"}, "allowed are paper"),
+        ({"task": "multiclass"}, "'binary'"),
+        ({"num_classes": 2}, "num_classes is 2, but a pixel changed or did not"),
+        ({"num_labels": 3}, "num_labels is 3"),
+        ({"labels": ["new"]}, "nothing is named here"),
+        ({"class_weights": torch.ones(2)}, "weigh changes by pos_weight with loss 'bce'"),
+        ({"pos_weight": 2.0}, "loss 'sam_cd' does not look at it: leave it out"),
+    ],
 )
-def test_unknown_words_are_refused(words: dict[str, str], told: str, unchecked: None) -> None:
-    """The message lists what there is."""
+def test_words_without_effect_are_refused(
+    words: dict[str, Any], told: str, unchecked: None
+) -> None:
+    """The message lists what there is, or says what to leave out."""
     with pytest.raises(InputError, match=told):
         make_task(**words)
+
+
+@pytest.mark.parametrize("weight", [3.0, torch.tensor(3.0)])
+def test_changes_may_weigh_more(weight: float | Tensor) -> None:
+    """With torchgeo's BCE, as a number too: a logit of 0 costs log 2, three times where it is 1."""
+    task = make_task(loss="bce", pos_weight=weight)
+    cost = task.criterion(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.0, 1.0]]]]))
+    assert cost.item() == pytest.approx(2 * 0.6931472)

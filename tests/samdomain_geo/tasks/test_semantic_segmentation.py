@@ -118,9 +118,28 @@ def test_binary_is_one_label(make_task: Make, batch: Any, loss: Loss) -> None:
 def test_positive_pixels_may_weigh_more(make_task: Make, batch: Any) -> None:
     """In all releases of torchgeo: a logit of 0 costs log 2, three times that where it is 1."""
     words = {"task": "binary", "num_classes": None, "loss": "bce"}
-    task = make_task(**words, pos_weight=torch.tensor(3.0))
-    cost = task.criterion(torch.zeros(1, 2), torch.tensor([[0.0, 1.0]]))
-    assert cost.item() == pytest.approx(2 * 0.6931472)
+    for weight in (torch.tensor(3.0), 3.0, [3.0]):
+        task = make_task(**words, pos_weight=weight)
+        cost = task.criterion(torch.zeros(1, 1, 2), torch.tensor([[[0.0, 1.0]]]))
+        assert cost.item() == pytest.approx(2 * 0.6931472)
+
+
+def test_each_label_may_weigh_otherwise(make_task: Make) -> None:
+    """A list has a weight for each plane."""
+    words = {"task": "multilabel", "num_classes": None, "num_labels": 2, "loss": "bce"}
+    task = make_task(**words, pos_weight=[3.0, 5.0])
+    cost = task.criterion(torch.zeros(1, 2, 4, 3), torch.ones(1, 2, 4, 3))
+    assert cost.item() == pytest.approx(4 * 0.6931472)
+
+
+def test_classes_may_weigh_otherwise(make_task: Make, batch: Any, loss: Loss) -> None:
+    """By the recipe's loss and by torchgeo's cross-entropy."""
+    for word in ("samed", "ce"):
+        torch.manual_seed(0)
+        plain = make_task(loss=word)
+        torch.manual_seed(0)
+        weighted = make_task(loss=word, class_weights=[1.0, 1.0, 9.0])
+        assert loss(plain, batch) != loss(weighted, batch)
 
 
 def test_labels_may_overlap(make_task: Make, batch: Any, loss: Loss) -> None:
@@ -247,6 +266,8 @@ def test_a_task_can_be_copied(make_task: Make, batch: Any, loss: Loss) -> None:
         ({"labels": ["one"]}, "1 labels are named for 3 classes"),
         ({"preset": "best"}, "allowed are paper"),
         ({"class_weights": [1.0]}, "1 weights were given for 3 classes"),
+        ({"class_weights": [1.0] * 3, "loss": "focal"}, "take loss 'samed' or 'ce'"),
+        ({"pos_weight": 2.0}, "loss 'samed' does not look at it: leave it out, or take loss 'bce'"),
         ({"value_range": (1, 1)}, "give black, then white"),
         ({"adapter": "nowhere"}, "neither a folder nor shipped"),
         ({"loss": "unheard"}, "does not have"),

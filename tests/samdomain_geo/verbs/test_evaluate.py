@@ -349,3 +349,21 @@ def test_bad_input_is_one_line_and_nothing_is_written(
         assert not out.exists()
     with pytest.raises(InputError, match="--by is 'klass'"):
         evaluate(mask, truth=truth, by="klass")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_folder_is_compared_as_the_truth_is(
+    mask: Path, polygons: tuple[Path, Path], tmp_path: Path, capsys: Any
+) -> None:
+    """Polygons against polygons although there is a mask; the summary says so."""
+    folder = tmp_path / "result"
+    folder.mkdir()
+    mask.rename(folder / "mask.tif")
+    polygons[0].rename(folder / "polygons.gpkg")
+    found = evaluate(folder, truth=polygons[1])
+    assert found.metrics["overall"]["found"] == 2
+    assert "because the truth is polygons" in found.notes[0]
+    assert "because the truth is polygons" in found.summary()["notes"]
+    assert "because the truth is polygons" in (folder / "evaluation/report.html").read_text()
+    assert run(folder, polygons[1], "--background", 0, "--overwrite") == 2
+    assert "name a raster, as the mask.tif of a folder" in capsys.readouterr().err
+    assert run(folder / "mask.tif", polygons[1], "--background", 0, "--out", tmp_path / "a") == 0

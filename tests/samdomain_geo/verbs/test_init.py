@@ -97,6 +97,25 @@ def test_a_layer_and_a_condition_stand_in_the_config(inputs: list[str], tmp_path
     assert "8 object" in out.read_text()
 
 
+def test_areas_without_validation_are_taken(
+    inputs: list[str], tmp_path: Path, pixel_box: Any, capsys: pytest.CaptureFixture
+) -> None:
+    """It comes from those for training, and a line says so."""
+    areas = gpd.GeoDataFrame(
+        {"split": ["train", "test"]},
+        geometry=[pixel_box(0, 0, 512, 256), pixel_box(0, 256, 512, 512)],
+        crs="EPSG:32636",
+    )
+    areas.to_file(tmp_path / "areas.gpkg")
+    line = ["init", *inputs, "--split", str(tmp_path / "areas.gpkg"), "--size", "64"]
+    assert main([*line, "--out", str(tmp_path / "areas.yaml"), "--json"]) == 0
+    told = capsys.readouterr()
+    chips = json.loads(told.out)["chips"]
+    assert chips["train"] + chips["val"] == chips["test"] == 32
+    assert chips["val"] > 0
+    assert "for validation: it is taken from those for training" in told.err
+
+
 def test_chips_of_a_few_pixels_are_refused(
     inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
