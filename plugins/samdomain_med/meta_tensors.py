@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 
 from monai.data.meta_tensor import MetaTensor
-from monai.utils.enums import ImageMetaKey
+from monai.utils.misc import ImageMetaKey
 from torch import Tensor
 
 

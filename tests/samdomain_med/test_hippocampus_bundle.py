@@ -121,7 +121,7 @@ def test_training_stops_resumes_and_is_evaluated(
         "dataset_dir": str(volumes),
         "train#trainer#max_epochs": 2,
         "train#dataloader#shuffle": False,
-        "train#preprocessing#transforms#3#num_samples": None,
+        "train#preprocessing#transforms#4#num_samples": None,
     }
     parts = {"ckpt_dir": str(tmp_path / "parts")}
     run("train", stopped=True, **words, **parts)

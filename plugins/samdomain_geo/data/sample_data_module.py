@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torchgeo.datamodules import BaseDataModule
 
 from samdomain.errors import InputError
 from samdomain.training.dataset import ViewSampler
@@ -15,8 +15,10 @@ from samdomain.training.sample import Sample, Split
 Item = dict[str, Any]
 
 
-class SampleDataModule(LightningDataModule, ABC):
+class SampleDataModule(BaseDataModule, ABC):
     """Give torchgeo's tasks batches of samples: dictionaries with `image` and `mask`.
+
+    It is one of torchgeo's data modules, since `torchgeo fit` takes no others.
 
     Args:
         batch_size: samples in a batch.
@@ -26,9 +28,7 @@ class SampleDataModule(LightningDataModule, ABC):
     """
 
     def __init__(self, batch_size: int, num_workers: int, views: int, seed: int) -> None:
-        super().__init__()
-        self.batch_size = batch_size
-        self.num_workers = num_workers
+        super().__init__(Dataset, batch_size, num_workers)
         self.views = views
         self.seed = seed
 
@@ -47,6 +47,11 @@ class SampleDataModule(LightningDataModule, ABC):
     @abstractmethod
     def varied(self, samples: Sequence[Sample]) -> Dataset[Item]:
         """Return samples as training sees them; each stands there once a variant, side by side."""
+
+    def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Item:
+        """Return a batch as it is: its values are 0 to 1, which torchgeo would divide by 255."""
+        del dataloader_idx
+        return batch
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return the samples of training, in an order and in variants by chance."""

@@ -151,12 +151,13 @@ def _share_out(
     folder: Path,
     changed: tuple[int, ...],  # noqa: ARG001 - edited files are shared out anew
 ) -> Mapping[Split, tuple[Sample, ...]]:
+    shared: dict[Split, list[_Cell]]
     if source.split == BLOCKS:
         shared = _blocks(_all_cells(source, folder), source, source.test)
     else:
         shared = {split: _all_cells(source, folder, split) for split in _SPLITS}
         if shared["train"] and not shared["val"]:
-            shared |= _validated(source, folder)
+            shared.update(_validated(source, folder))
     if not shared["train"]:
         raise _nothing(source)
     weighed = _weighed(shared["train"]) if source.balanced else shared["train"]

@@ -107,7 +107,7 @@ def spoilt() -> Iterator[tuple[str, str]]:
     yield "train/label/b.png", "b.png has no mask"
 
 
-@pytest.mark.parametrize(("file", "told"), spoilt())
+@pytest.mark.parametrize(("file", "told"), list(spoilt()))
 def test_what_has_no_partner_is_refused(places: Path, file: str, told: str) -> None:
     """The message names the place, and what to do."""
     (places / file).unlink()

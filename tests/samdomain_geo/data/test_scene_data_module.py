@@ -5,6 +5,7 @@ import pytest
 import torch
 from affine import Affine
 from torch.utils.data import DistributedSampler
+from torchgeo.datamodules import BaseDataModule
 
 from samdomain.errors import InputError
 from samdomain.training.dataset import ViewSampler
@@ -35,6 +36,13 @@ def test_batches_are_torchgeo_s(module: SceneDataModule) -> None:
             place = Affine(*transform.tolist())
             assert place @ (0, 0) == pytest.approx((left, top), abs=1e-6)
             assert place @ (32, 32) == pytest.approx((right, bottom), abs=1e-6)
+
+
+def test_torchgeo_s_command_takes_it(module: SceneDataModule) -> None:
+    """It wants a data module of its own kind; that one's division by 255 is not for these."""
+    assert isinstance(module, BaseDataModule)
+    batch = next(iter(module.val_dataloader()))
+    torch.testing.assert_close(module.on_after_batch_transfer({**batch}, 0), batch)
 
 
 def test_places_stay_where_doubles_are(module: SceneDataModule) -> None:
