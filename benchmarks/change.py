@@ -29,18 +29,19 @@ from numpy.typing import NDArray
 from real_data import FOLDER
 from rivals import RUNS, falling_rate, own_features, train_rival
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchgeo.trainers import ChangeDetectionTask
 
 from samdomain.metrics import ChangeCounts
 from samdomain.recipes import ClassCost, total
 from samdomain.training.command import Command
-from samdomain.training.dataset import SampleDataset, ViewSampler, collate, read_item
+from samdomain.training.dataset import ViewSampler, collate, read_item
 from samdomain.training.fit import fit
 from samdomain.training.sample import Sample
 from samdomain.training.tallies import ChangeTally
 from samdomain.views import VIEWS
 from samdomain_geo.changes.segmenter import load_change
+from samdomain_geo.data.pair_data_module import PairItems
 
 NAME = "change"
 SEEDS = (0, 1, 2)
@@ -139,31 +140,15 @@ def rival(name: str, seed: int) -> Result:
     }
 
 
-class Tiles(Dataset[dict[str, Tensor]]):
-    """Pairs as torchgeo's task takes them, in all variants of a data set."""
-
-    def __init__(self, items: SampleDataset) -> None:
-        self._items = items
-
-    def __len__(self) -> int:
-        """Return the number of pairs times that of their variants."""
-        return len(self._items)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Return both dates from 0 to 1 with what changed."""
-        item = self._items[index]
-        return {"image": item.image.float() / 255, "mask": item.masks.any(dim=0)[None].long()}
-
-
 def loaders(seed: int) -> list[DataLoader[dict[str, Tensor]]]:
     """Return the batches of training, which are those of `samdomain fit`, and of validation."""
     data = Command("fit", configured("sam_cd")).build(seed).data
     samples, looks = data.found("train").samples, data.source.augmentation()
-    every = SampleDataset(samples, len(VIEWS), looks)
-    sampler = ViewSampler(every.samples, every.variants, seed)
+    sampler = ViewSampler(samples, len(VIEWS) * len(looks), seed)
+    every = PairItems(samples, len(VIEWS), looks)
     return [
-        DataLoader(Tiles(every), data.batch_size, sampler=sampler, drop_last=True),
-        DataLoader(Tiles(SampleDataset(data.found("val").samples)), 10),
+        DataLoader(every, data.batch_size, sampler=sampler, drop_last=True),
+        DataLoader(PairItems(data.found("val").samples), 10),
     ]
 
 
