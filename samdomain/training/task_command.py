@@ -10,6 +10,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter, Callback, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from samdomain.errors import InputError
 from samdomain.segmenter import Segmenter
 from samdomain.training.command import board
 from samdomain.training.config_names import with_config_paths
@@ -21,6 +22,14 @@ _SWITCHES = {
 }
 _OUT = "Folder of the run; by default runs/NAME of the config."
 _FLAGS = ("config", "out", *_SWITCHES)
+
+
+def _refusal(error: ValueError) -> ValueError:
+    """Return what a class said, which the parser wraps once for each type that was allowed."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, InputError):
+        inner = inner.__cause__ or inner.__context__
+    return error if inner is None else inner
 
 
 class TaskCommand(LightningCLI):
@@ -70,9 +79,16 @@ class TaskCommand(LightningCLI):
         """Make nothing yet: `build` does, when the folder is known to be free."""
 
     def build(self, folder: Path) -> None:
-        """Make model, data and trainer, with all that they write in a folder."""
+        """Make model, data and trainer, with all that they write in a folder.
+
+        Raises:
+            InputError: a class refuses its values.
+        """
         self._folder = folder
-        self.config_init = self.parser.instantiate(self.config)
+        try:
+            self.config_init = self.parser.instantiate(self.config)
+        except ValueError as error:
+            raise _refusal(error) from error
         self.model, self.datamodule = self.config_init.model, self.config_init.data
         # A config may have an optimiser beside the model.
         self._add_configure_optimizers_method_to_model(None)

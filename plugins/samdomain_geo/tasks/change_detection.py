@@ -1,6 +1,6 @@
 """Change detection by a SAM, as a task of torchgeo."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -49,7 +49,7 @@ class SamChangeDetection(TorchgeoChange):
         num_labels: int | None = None,
         labels: list[str] | None = None,
         loss: Literal["sam_cd", "bce", "jaccard", "focal", "dice"] = "sam_cd",
-        class_weights: Tensor | None = None,
+        class_weights: Tensor | Sequence[float] | None = None,
         pos_weight: float | Tensor | None = None,
         ignore_index: int | None = None,
         lr: float = 1e-3,

@@ -185,3 +185,14 @@ def test_both_commands_train_on_the_folders(
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert list(Path("lightning_logs").glob("version_0/adapter"))
+
+
+def test_what_a_class_refuses_is_told_in_its_words(
+    places: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The parser wraps it; a user's mistake is no bug of ours."""
+    monkeypatch.chdir(places.parent)
+    weighed = CONFIG.replace("weights: tiny,", "weights: tiny, class_weights: [1.0, 2.0],")
+    Path("pairs.yaml").write_text(weighed)
+    assert main(["fit", "--config=pairs.yaml", "--out=run"]) == 2
+    assert "error: class_weights is given" in capsys.readouterr().err
