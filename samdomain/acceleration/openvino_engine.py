@@ -1,6 +1,5 @@
 """OpenVINO: image encoder and mask decoder as compiled graphs on a CPU."""
 
-import warnings
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from samdomain.acceleration.conversion import trace_to_openvino
 from samdomain.acceleration.engine import Levels, Precision
 from samdomain.backbones.decoder import MaskDecoder as StandardDecoder
 from samdomain.sam import Sam
@@ -177,10 +177,5 @@ def _write_decoder(sam: Sam, path: Path) -> None:
 def _write(part: nn.Module, inputs: tuple[Any, ...], shapes: list[list[int]], path: Path) -> None:
     import openvino as ov  # noqa: PLC0415 - an extra
 
-    with torch.no_grad(), warnings.catch_warnings():
-        # What the tracer warns of as constants are sizes that are fixed here.
-        warnings.simplefilter("ignore")
-        # OpenVINO would trace with torch's self-check, which runs the part over and over.
-        traced = torch.jit.trace(part, inputs, check_trace=False)
-        graph = ov.convert_model(traced, example_input=inputs, input=shapes)
+    graph = trace_to_openvino(part, inputs, shapes)
     ov.save_model(graph, path, compress_to_fp16=False)

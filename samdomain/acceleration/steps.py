@@ -1,6 +1,6 @@
 """Run the frozen beginning of an encoder faster, while the rest of it trains."""
 
-import warnings
+import logging
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from samdomain.acceleration.conversion import trace_to_openvino
 from samdomain.sam.stepwise import Features, Step
+
+logger = logging.getLogger(__name__)
 
 # Below so many parameters the conversion, 7 seconds for LiteMedSAM, takes longer than it saves.
 _WORTH = 1_000_000
@@ -18,8 +21,8 @@ class FastSteps:
     """Run the steps of an encoder that do not train, in OpenVINO where that pays.
 
     On two cores OpenVINO ran LiteMedSAM's steps 1.8 times as fast as torch did in the layout that
-    suits it best. Without it, and where the steps are small, they run as they are. Results differ
-    from torch's in the last bits.
+    suits it best. Without it, where the steps are small, and where it cannot convert something that
+    was put into them, they run as they are. Results differ from torch's in the last bits.
 
     Args:
         steps: the steps; nothing in them trains.
@@ -31,7 +34,7 @@ class FastSteps:
         self._strides: tuple[int, ...] = ()
         pays = sum(one.numel() for step in steps for one in step.parameters()) >= _WORTH
         here = example.device.type == "cpu" and find_spec("openvino") is not None
-        self._graph = self._compiled(example) if pays and here else None
+        self._graph = self._compiled_or_none(example) if pays and here else None
 
     def __call__(self, pixels: Tensor) -> Features:
         """Return the current map behind the steps, and the encoder's own maps so far."""
@@ -42,15 +45,19 @@ class FastSteps:
         current, *levels = (torch.from_numpy(one.copy()) for one in found)
         return current, dict(zip(self._strides, levels, strict=True))
 
+    def _compiled_or_none(self, example: Tensor) -> Any | None:
+        try:
+            return self._compiled(example)
+        except Exception as error:  # noqa: BLE001 - tracer and converter share no class of theirs
+            reason = next((line for line in str(error).splitlines() if line), type(error).__name__)
+            logger.warning("the frozen part runs in torch, OpenVINO cannot take it: %s", reason)
+            return None
+
     def _compiled(self, example: Tensor) -> Any:
         import openvino as ov  # noqa: PLC0415 - an extra
 
         flat = _Flat(self._steps)
-        with torch.no_grad(), warnings.catch_warnings():
-            # What the tracer warns of as constants are sizes that are fixed here.
-            warnings.simplefilter("ignore")
-            traced = torch.jit.trace(flat, (example,), check_trace=False)
-            graph = ov.convert_model(traced, example_input=(example,), input=[list(example.shape)])
+        graph = trace_to_openvino(flat, (example,), [example.shape])
         self._strides = flat.strides
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",

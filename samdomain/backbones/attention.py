@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from segment_anything.modeling.image_encoder import Attention as ViTAttention
 from timm.models.tiny_vit import Attention as TinyViTAttention
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from samdomain.errors import InjectionError
 
@@ -49,6 +50,18 @@ class Rows:
         """
         grouped = values.unflatten(dim, (self.groups, self.width))
         return grouped.narrow(dim, self.start, self.run)
+
+    def spread(self, change: Tensor, dim: int) -> Tensor:
+        """Return the change of all channels: that of the named ones, and zeros.
+
+        Args:
+            change: tensor with the named channels along `dim`.
+            dim: that axis, counted from the end, so negative.
+        """
+        if self.run == self.width:
+            return change
+        sides = [0, 0] * (-dim - 1) + [self.start, self.width - self.stop]
+        return pad(change.unflatten(dim, (self.groups, self.run)), sides).flatten(dim - 1, dim)
 
     def add(self, values: Tensor, change: Tensor, dim: int) -> None:
         """Add to the named channels, in place.

@@ -1,10 +1,10 @@
 """Write a segmenter as OpenVINO's pair of files."""
 
 import tempfile
-import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
+from samdomain.acceleration.conversion import to_openvino
 from samdomain.adapter_file import AdapterCard
 from samdomain.adapter_file.checkpoint import check_target
 from samdomain.errors import MissingExtraError
@@ -47,10 +47,7 @@ def write_openvino(
         raise MissingExtraError("OpenVINO is not installed: pip install 'samdomain[openvino]'")
     import openvino as ov  # noqa: PLC0415 - an extra
 
-    traced = trace(segmenter, size)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's own parts
-        graph = ov.convert_model(traced, input=[[_ANY, channels(segmenter), *size]])
+    graph = to_openvino(trace(segmenter, size), [[_ANY, channels(segmenter), *size]])
     graph.input(0).get_tensor().set_names({INPUT})
     graph.output(0).get_tensor().set_names({OUTPUT})
     for name, value in told(segmenter, card or AdapterCard()).items():

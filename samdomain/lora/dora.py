@@ -37,7 +37,7 @@ class DoRALayer(LoRALayer):
         """Return the layer's output with the updates, rows at their learned lengths."""
         output = self._without_bias(input)
         for update in self.updates().values():
-            update.rows.add(output, update(input), self._channels)
+            output = output + update.rows.spread(update(input), self._channels)
         gain = _along(self.gain(super().updated_weight()).to(output.dtype), -self._channels)
         output = output * gain
         if self.bias is None:
@@ -49,9 +49,10 @@ class DoRALayer(LoRALayer):
         lengths = row_lengths(weight.detach())
         gain = torch.ones_like(lengths)
         for name, update in self.updates().items():
-            rows = update.rows.of(lengths, -1)
-            learned = self.magnitudes[name].float().unflatten(0, rows.shape)
-            update.rows.of(gain, -1).copy_(learned / rows)
+            learned = self.magnitudes[name].float()
+            share = learned / update.rows.of(lengths, -1).flatten()
+            others = update.rows.spread(torch.ones_like(share), -1) == 0
+            gain = torch.where(others, gain, update.rows.spread(share, -1))
         return gain
 
     def updated_weight(self) -> Tensor:

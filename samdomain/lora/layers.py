@@ -98,7 +98,8 @@ class LoRALayer(InjectedModule):
         """Return the layer's output with the updates."""
         output = super().forward(input)
         for update in self.updates().values():
-            update.rows.add(output, update(input), self._channels)
+            # In place it would be a write through a view, which OpenVINO does not convert.
+            output = output + update.rows.spread(update(input), self._channels)
         return output
 
     def updates(self) -> dict[str, LowRank]:
@@ -113,9 +114,9 @@ class LoRALayer(InjectedModule):
         """
         # Autocast would round the product that the base's weight is kept from.
         with torch.autocast(self.weight.device.type, enabled=False):
-            weight = self.weight.float().clone()
+            weight = self.weight.float()
             for update in self.updates().values():
-                update.rows.add(weight, update.change(), -weight.ndim)
+                weight = weight + update.rows.spread(update.change(), -weight.ndim)
         return weight
 
     def _plain(self, base: Layer) -> Layer:

@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 from unittest.mock import patch
 
@@ -6,7 +7,10 @@ import torch
 
 from samdomain import encode, load_sam
 from samdomain.acceleration import FastSteps, steps
+from samdomain.adapters import AdaptFormer, Houlsby
 from samdomain.cache import cache_features
+from samdomain.injection import Injection
+from samdomain.lora import ConvLoRA, LoRA
 from samdomain.sam import Sam
 
 pytest.importorskip("openvino")
@@ -41,6 +45,65 @@ def test_small_encoders_run_as_they_are(tiny: Sam) -> None:
     with patch.object(FastSteps, "_compiled") as compiled:
         FastSteps(tiny.image_encoder.steps(), pixels)(pixels)
     compiled.assert_not_called()
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize(
+    "injection",
+    [
+        LoRA(("encoder.q", "encoder.v", "encoder.proj", "encoder.neck")),
+        ConvLoRA(("encoder.q", "encoder.mlp")),
+        LoRA(("encoder.k", "encoder.neck"), dora=True),
+        Houlsby(),
+        AdaptFormer(width=4),
+    ],
+    ids=["lora", "conv_lora", "dora", "houlsby", "adaptformer"],
+)
+def test_what_an_earlier_stage_put_in_is_converted(
+    injection: Injection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A second stage freezes what the first one trained: also that runs fast, and alike."""
+    sam = load_sam("tiny")
+    record = injection(sam)
+    with torch.no_grad():
+        for name in record.added:
+            sam.get_parameter(name).add_(0.05)
+    pixels = torch.randn(1, 3, sam.spec.input_size, sam.spec.input_size)
+    own = sam.eval().image_encoder.steps()
+    expected: tuple = (pixels, {})
+    with torch.no_grad():
+        for step in own:
+            expected = step.run(expected)
+    current, _ = FastSteps(own, pixels)(pixels)
+    torch.testing.assert_close(current, expected[0], atol=1e-3, rtol=1e-3)
+    assert not caplog.records
+
+
+@pytest.mark.usefixtures("fast")
+def test_what_cannot_be_converted_runs_in_torch(
+    tiny: Sam, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A training goes on, and says why it is slower."""
+    pixels = torch.randn(1, 3, tiny.spec.input_size, tiny.spec.input_size)
+    own = tiny.image_encoder.steps()
+    with patch("openvino.convert_model", side_effect=ValueError("\nno such operation")):
+        current, _ = FastSteps(own, pixels)(pixels)
+    with torch.no_grad():
+        expected, _ = FastSteps(own[:0], pixels)(pixels)
+        for step in own:
+            expected, _ = step.run((expected, {}))
+    torch.testing.assert_close(current, expected)
+    assert "OpenVINO cannot take it: no such operation" in caplog.text
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_conversion_mutes_nobody(tiny: Sam) -> None:
+    """OpenVINO's converter would let nothing below an error through, in the whole program."""
+    root = logging.getLogger()
+    before = root.level, list(root.filters), list(root.handlers)
+    pixels = torch.randn(1, 3, tiny.spec.input_size, tiny.spec.input_size)
+    FastSteps(tiny.image_encoder.steps(), pixels)
+    assert (root.level, list(root.filters), list(root.handlers)) == before
 
 
 @pytest.mark.usefixtures("fast")

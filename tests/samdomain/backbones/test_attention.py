@@ -34,6 +34,20 @@ def test_rows_add_in_place_along_any_axis() -> None:
     assert rows.count == 2
 
 
+@pytest.mark.parametrize("dim", [-1, -3])
+def test_spread_changes_are_those_that_are_added_in_place(dim: int) -> None:
+    """Zeros stand where no channel is named, of linear layers as of convolutions."""
+    shape = [2, 3, 4, 5]
+    rows = Rows(2, 3, 1, 2)
+    shape[dim] = 6
+    values = torch.randn(shape)
+    shape[dim] = 2
+    change = torch.randn(shape)
+    spread = values + rows.spread(change, dim)
+    rows.add(values, change, dim)
+    assert torch.equal(spread, values)
+
+
 def test_another_attention_is_refused() -> None:
     """Rows are never guessed."""
     with pytest.raises(InjectionError, match="MultiheadAttention is not known"):
