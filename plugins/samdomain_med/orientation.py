@@ -1,11 +1,17 @@
-"""Turn volumes to right, anterior and superior, as networks see them, and answers back."""
+"""Where volumes lie in the patient, and how to turn them as networks see them."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import nibabel as nib
+import numpy as np
 from jaxtyping import Float64, Num
 from numpy import ndarray
 from torch import Tensor
+
+SAME_PLACE = 0.05
+"""Corners of one grid lie at most so far apart, in voxels: rounding of headers moves them less."""
 
 _AXES = 3
 
@@ -51,3 +57,22 @@ class Orientation:
 
     def _flips(self, first: int) -> list[int]:
         return [first + axis for axis in range(_AXES) if self.flipped[axis]]
+
+
+def corners_apart(
+    one: Float64[ndarray, "4 4"], other: Float64[ndarray, "4 4"], shape: Sequence[int]
+) -> float:
+    """Return how far a volume's corners lie apart under two affines at most, in millimetres.
+
+    Args:
+        one: from voxels to millimetres.
+        other: another one.
+        shape: voxels along each axis.
+    """
+    corners = np.array([(*c, 1) for c in itertools.product(*((0, n - 1) for n in shape))]).T
+    return float(np.linalg.norm(((one - other) @ corners)[:_AXES], axis=0).max())
+
+
+def smallest_voxel(affine: Float64[ndarray, "4 4"]) -> float:
+    """Return the shortest side of a voxel in millimetres."""
+    return float(np.linalg.norm(affine[:_AXES, :_AXES], axis=0).min())

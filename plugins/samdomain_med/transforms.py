@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 from monai.config.type_definitions import KeysCollection
+from monai.data.meta_tensor import MetaTensor
 from monai.transforms.compose import Compose
 from monai.transforms.croppad.dictionary import SpatialPadd
 from monai.transforms.spatial.dictionary import Resized
@@ -25,11 +26,13 @@ from samdomain.prompting import rough_boxes_around
 from samdomain.sam import Prompts
 from samdomain_med.intensities import CT_WINDOWS, PICTURE_RANGE, Intensities, Percentiles, Window
 from samdomain_med.meta_tensors import file_of
+from samdomain_med.orientation import SAME_PLACE, corners_apart, smallest_voxel
 from samdomain_med.slices import NEIGHBOURS, Slicing
 
 Data = Mapping[Hashable, Any]
 
 _RGB = 3
+_VOLUME = 3  # axes
 
 
 class PictureValuesd(MapTransform):
@@ -85,14 +88,15 @@ class CheckLabeld(Transform):
     """Refuse a label that does not fit its image, by the names of their files.
 
     Put it behind the loading of both: what comes later raises errors that name no file. The data
-    stay as they are.
+    stay as they are. Of volumes that were read as MetaTensors the places are compared too.
 
     Args:
         keys: names of the image and of the label, (C, ...) each.
         classes: number of classes, where labels hold their numbers from 0; None allows any values.
 
     Raises:
-        InputError: the label has another size than the image, or a value that is no class.
+        InputError: the label has another size than the image, lies elsewhere, or has a value that
+            is no class.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class CheckLabeld(Transform):
                 f"{path} is {_size(label)}, its image {file_of(image, self.image)} is "
                 f"{_size(image)}: give a label in the size of the image"
             )
+        self._check_place(image, label)
         if self.classes is not None and label.numel():
             low, high = float(label.min()), float(label.max())
             if not 0 <= low <= high < self.classes:
@@ -118,6 +123,21 @@ class CheckLabeld(Transform):
                     f"{self.classes - 1}, the numbers of the classes"
                 )
         return data
+
+    def _check_place(self, image: Tensor, label: Tensor) -> None:
+        if not (isinstance(image, MetaTensor) and isinstance(label, MetaTensor)):
+            return
+        shape = image.shape[1:]
+        if len(shape) != _VOLUME:
+            return
+        here, there = (np.asarray(one.affine, np.float64) for one in (image, label))
+        apart, voxel = corners_apart(there, here, shape), smallest_voxel(here)
+        if not apart <= SAME_PLACE * voxel:
+            raise InputError(
+                f"{file_of(label, self.label)} does not lie where its image "
+                f"{file_of(image, self.image)} does: corners are {apart:.3g} mm apart, in voxels "
+                f"of {voxel:.3g} mm: give a label on the grid of the image"
+            )
 
 
 class RandSlicesd(Randomizable, Transform):

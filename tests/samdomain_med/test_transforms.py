@@ -167,6 +167,21 @@ def test_a_value_that_is_no_class_names_its_file() -> None:
         CheckLabeld(classes=3)(data)
 
 
+def test_a_label_that_lies_elsewhere_names_both_files() -> None:
+    """Of volumes; rounding of a header is not told, and a picture lies nowhere."""
+    image, labels = stored("a.nii", 1, 4, 4, 4), stored("labels/a.nii", 1, 4, 4, 4)
+    image.affine = torch.diag(torch.tensor([2.0, 2, 4, 1]))
+    labels.affine = image.affine + 1e-3
+    data = {"image": image, "label": labels}
+    assert CheckLabeld()(data) is data
+    labels.affine = torch.diag(torch.tensor([-2.0, 2, 4, 1]))
+    with pytest.raises(InputError, match=r"labels/a.nii does not lie where its image a.nii does: "):
+        CheckLabeld()(data)
+    pictures = {"image": stored("a.png", 3, 4, 4), "label": stored("b.png", 1, 4, 4)}
+    pictures["label"].affine = torch.diag(torch.tensor([2.0, 2, 1, 1]))
+    assert CheckLabeld()(pictures) is pictures
+
+
 def test_errors_of_volumes_name_their_files() -> None:
     """Channels that no picture is made of, and grids that differ."""
     with pytest.raises(InputError, match=r"series.nii has 5 channels"):

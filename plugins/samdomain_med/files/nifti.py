@@ -1,7 +1,6 @@
 """NIfTI volumes in, NIfTI masks out with the same header of places, bit for bit."""
 
 import gzip
-import itertools
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from nibabel.spatialimages import HeaderDataError
 from samdomain.errors import InputError
 from samdomain_med.files.case import Case, Kind
 from samdomain_med.files.mark import MARK
+from samdomain_med.orientation import SAME_PLACE, corners_apart, smallest_voxel
 
 SUFFIXES = (".nii", ".nii.gz")
 """What the name of a NIfTI file ends in, in small letters."""
 
 _AXES = 3
-_APART = 0.05  # of a voxel: labels of the same scanner grid differ by rounding only
 _DENSEST = 1100  # times smaller than its content: gzip reaches 1032 at most
 # What says where voxels lie. All else of a header, descriptions and extensions among it, may tell
 # of the patient and stays behind.
@@ -30,7 +29,7 @@ _PLACES = (
     "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
     "srow_x", "srow_y", "srow_z",
 )  # fmt: skip
-_FAULTS = (
+FAULTS = (
     OSError, EOFError, ValueError, TypeError, MemoryError, OverflowError, zlib.error,
     ImageFileError, HeaderDataError,
 )  # fmt: skip
@@ -133,7 +132,7 @@ def _opened(path: Path) -> _Image:
         raise InputError(f"{path} does not exist: check the folder or the list of files")
     try:
         image = nib.load(path, mmap=False)
-    except _FAULTS as error:
+    except FAULTS as error:
         raise InputError(f"{path} is no NIfTI file that can be read, or is broken") from error
     if not isinstance(image, _Image):
         raise InputError(f"{path} is not a single NIfTI file: convert it to .nii.gz")
@@ -156,7 +155,7 @@ def _values(path: Path, image: _Image) -> Num[np.ndarray, "x y z"]:
         raise InputError(f"{path} is broken: it ends before {_times(shape)} voxels")
     try:
         values = np.asanyarray(image.dataobj)
-    except _FAULTS as error:
+    except FAULTS as error:
         raise InputError(f"{path} is broken: its voxels cannot be read") from error
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype.kind == "f":
@@ -190,10 +189,8 @@ def _check_places(
     shape: Sequence[int],
 ) -> None:
     """Refuse labels of which a corner lies elsewhere than the image's."""
-    corners = np.array([(*c, 1) for c in itertools.product(*((0, n - 1) for n in shape))]).T
-    apart = np.linalg.norm(((affine - reference) @ corners)[:3], axis=0).max()
-    voxel = np.linalg.norm(reference[:3, :3], axis=0).min()
-    if not apart <= _APART * voxel:
+    apart, voxel = corners_apart(affine, reference, shape), smallest_voxel(reference)
+    if not apart <= SAME_PLACE * voxel:
         raise InputError(
             f"{path} does not lie where {image} does: corners are {apart:.3g} mm apart, in voxels "
             f"of {voxel:.3g} mm: give labels on the grid of the image"

@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from monai.data.image_reader import NibabelReader
 from monai.data.meta_tensor import MetaTensor
 from monai.inferers.inferer import Inferer
 from torch import Tensor
@@ -15,6 +17,7 @@ from samdomain.training.folders import SPLITS
 from samdomain.training.sample import SPLIT_NAMES, Split, first_folder
 from samdomain.training.splits import read_splits
 from samdomain_med.files.finding import find_cases
+from samdomain_med.files.nifti import FAULTS
 from samdomain_med.meta_tensors import with_meta
 from samdomain_med.slices import NEIGHBOURS, Slicing, segment_slices
 from samdomain_med.workflow.splits import find_split
@@ -53,6 +56,22 @@ def find_scans(folder: str) -> list[dict[str, str]]:
         InputError: there is no such folder, or no volume in it.
     """
     return [{"image": str(path)} for path in _volumes(Path(folder)).values()]
+
+
+class VolumeReader(NibabelReader):
+    """MONAI's reader of NIfTI files, which names a file that is cut off; for `LoadImaged`."""
+
+    def get_data(self, img: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the voxels of opened files, and what their headers know.
+
+        Raises:
+            InputError: the voxels cannot be read.
+        """
+        try:
+            return super().get_data(img)
+        except FAULTS as error:
+            told = ", ".join(str(one) for one in self.filenames)
+            raise InputError(f"{told} is broken: its voxels cannot be read ({error})") from error
 
 
 class SlicesInferer(Inferer):

@@ -9,6 +9,7 @@ from torch import Tensor
 monai = pytest.importorskip("monai")
 
 from monai.data import MetaTensor  # noqa: E402 - after the skip
+from monai.transforms import LoadImage  # noqa: E402
 
 from samdomain.errors import InputError  # noqa: E402
 from samdomain_med.workflow.volumes import SlicesInferer, find_scans, find_volumes  # noqa: E402
@@ -86,3 +87,18 @@ def test_the_inferer_asks_slice_by_slice() -> None:
     plain = scans.as_tensor()
     assert torch.equal(found.as_tensor()[:, 0], plain[:, 0])
     assert torch.equal(found.as_tensor()[:, 1, :, :-1], plain[:, 0, :, 1:])
+
+
+@pytest.mark.filterwarnings("ignore:NvImgCodec")  # MONAI tries its other readers too
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_volume_that_is_cut_off_is_named(tmp_path: Path, suffix: str) -> None:
+    """Of MONAI's own reader one learns that a file ended early, and not which."""
+    path = tmp_path / f"case{suffix}"
+    values = np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32)
+    nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+    load = LoadImage(reader="samdomain_med.workflow.volumes.VolumeReader", image_only=True)
+    assert load(path).shape == (9, 9, 9)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 9 // 10])
+    with pytest.raises(InputError, match=rf"case{suffix} is broken: its voxels cannot be read"):
+        load(path)
