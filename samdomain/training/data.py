@@ -1,5 +1,6 @@
 """Give Lightning the batches of each split."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,5 +125,10 @@ class Samples(LightningDataModule):
 
 def _not_empty(found: Found, split: str, folder: Path) -> Found:
     if not found.samples:
-        raise InputError(f"{folder} has no images with masks for {split!r}")
+        raise InputError(f"{folder} has no images with masks for {split!r}{_first(found.problems)}")
     return found
+
+
+def _first(problems: Sequence[str]) -> str:
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return f": {problems[0]}{more}" if problems else ""

@@ -10,6 +10,7 @@ from PIL import Image
 from samdomain.errors import InputError
 from samdomain.recipes import Batch
 from samdomain.training.chipped import Chipped
+from samdomain.training.data import Samples
 from samdomain.training.dataset import SampleDataset, collate
 from samdomain.training.folders import Folders
 from samdomain.training.looks import LIGHTS, AsTheyAre, Temporal
@@ -66,6 +67,14 @@ def test_what_does_not_pair_is_listed(places: Path) -> None:
     assert [one.name for one in found.samples] == ["a"]
     assert any("b has one date only" in one for one in found.problems)
     assert any("b.png has no image" in one for one in found.problems)
+
+
+def test_a_split_without_a_whole_pair_says_why(places: Path) -> None:
+    """What is wrong with the first one, and of how many that is so."""
+    for name in "ab":
+        (places / f"train/B/{name}.png").rename(places / f"train/B/{name}_later.png")
+    with pytest.raises(InputError, match=r"B/a_later.png has no mask, and 5 more"):
+        Samples(places, Pairs()).found("train")
 
 
 def test_dates_on_two_grids_are_refused(places: Path) -> None:
