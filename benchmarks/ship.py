@@ -10,7 +10,7 @@ the false alarms of what ships, where benchmarks/false_alarms.py measured its ru
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,20 @@ def ship(name: str) -> Path:
 def figures(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """Return the figures of each seed by their split and name."""
     return {
-        f"seed {seed} {split} {name}": value
+        f"seed {seed} {name}": value
         for seed, cell in cells.items()
         for split in ("val", "test")
-        for name, value in cell.get(split, {}).items()
-        if isinstance(value, float)
+        for name, value in flat(split, cell.get(split, {}))
     }
+
+
+def flat(name: str, values: Any) -> Iterator[tuple[str, float]]:
+    """Yield numbers by the path of names to them, as of each source by itself."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from flat(f"{name} {key}", value)
+    elif isinstance(values, float):
+        yield name, values
 
 
 def alarms(run: str) -> dict[str, float]:
