@@ -60,8 +60,12 @@ def predicted_boxes(prediction: Prediction) -> Prompts:
     return _boxes(prediction, cells, prediction.images)
 
 
-def predicted_object_boxes(prediction: Prediction) -> Prompts:
+def predicted_object_boxes(prediction: Prediction, smallest: float = 1.0) -> Prompts:
     """Return a box around each part of each mask, so that a mask may give several prompts.
+
+    Args:
+        prediction: what was found.
+        smallest: cells that a part has at least; smaller ones give no box.
 
     Raises:
         PromptError: a mask is empty.
@@ -69,6 +73,7 @@ def predicted_object_boxes(prediction: Prediction) -> Prompts:
     cells = found(prediction)
     _check_found(cells)
     parts = [components(mask) for mask in cells]
+    parts = [part[part.sum(dim=(1, 2)) >= smallest] for part in parts]
     numbers = torch.tensor([len(part) for part in parts], dtype=torch.long)
     return _boxes(prediction, torch.cat(parts), prediction.images.repeat_interleave(numbers))
 

@@ -1,18 +1,13 @@
 """Choose true objects to ask for, take answers apart into objects, and join them again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from samdomain.prompting import (
-    best_masks,
-    found,
-    predicted_masks,
-    predicted_object_boxes,
-)
+from samdomain.prompting import best_masks, found, predicted_object_boxes
 from samdomain.sam import Prediction, Prompts
 
 
@@ -45,31 +40,24 @@ def choose_objects(
     return Chosen(masks, images)
 
 
-Ask = Callable[[Prediction, int], Prompts | None]
-"""Make prompts from one answer an image, up to so many each; None where there is nothing to ask."""
-
-
-def ask_for_masks(answer: Prediction, most: int) -> Prompts:  # noqa: ARG001 - one each
-    """Hand back each image's logits as a mask prompt, also where they show nothing."""
-    return predicted_masks(answer)
-
-
-def ask_for_objects(answer: Prediction, most: int) -> Prompts | None:
-    """Ask with a box around each part of what was found; nothing for empty images.
+def ask_for_objects(answer: Prediction, most: int, smallest: float = 1.0) -> Prompts | None:
+    """Ask with a box around each part of what was found; None where there is nothing to ask.
 
     Args:
         answer: one answer an image.
         most: parts of an image at most, those with the largest boxes: an untrained model's
             answer is noise of thousands of parts.
+        smallest: cells of the answer that a part has at least.
     """
     seen = found(answer).flatten(1).any(dim=1).nonzero()[:, 0].cpu()
     if not len(seen):
         return None
-    return _largest(predicted_object_boxes(answer[seen]), most)
+    asked = _largest(predicted_object_boxes(answer[seen], smallest), most)
+    return asked if len(asked) else None
 
 
 def _largest(asked: Prompts, most: int) -> Prompts:
-    if asked.boxes is None:
+    if asked.boxes is None or not len(asked):
         return asked
     images = asked.image_indices()
     areas = (asked.boxes[:, 2:] - asked.boxes[:, :2]).prod(dim=1).cpu()

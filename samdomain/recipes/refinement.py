@@ -7,13 +7,11 @@ import torch
 from torch import Tensor
 
 from samdomain.injection import Injected
-from samdomain.prompting import best_alternatives
+from samdomain.prompting import best_alternatives, predicted_masks
 from samdomain.recipes.answering import ask_true_boxes
 from samdomain.recipes.batch import Batch
 from samdomain.recipes.mask_loss import SAM_COST, MaskLoss
 from samdomain.recipes.objects import (
-    Ask,
-    ask_for_masks,
     ask_for_objects,
     choose_objects,
     meant,
@@ -25,8 +23,6 @@ from samdomain.recipes.values import Values
 from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, decode
 
 Prior = Literal["masks", "boxes"]
-
-_PRIORS: dict[Prior, Ask] = {"masks": ask_for_masks, "boxes": ask_for_objects}
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,8 @@ class Refinement(Values):
         objects: true boxes of an image at most in training, chosen by chance, and parts of its
             answer, the largest.
         most: parts of an image at most in inference; smaller ones are dropped as noise.
+        smallest: share of the model's input that a part has at least to be asked for: a box
+            around a speck finds an object where there is none.
         jitter: share of the width or height by which a side of a true box moves, as one standard
             deviation.
         rate: learning rate.
@@ -68,6 +66,7 @@ class Refinement(Values):
     boxes: float = 1.0
     objects: int = 4
     most: int = 64
+    smallest: float = 2.5e-4
     jitter: float = 0.05
     rate: float = 5e-4
     share: float = 1.0
@@ -83,7 +82,7 @@ class Refinement(Values):
         outputs = {"null": answers_to_images(null, batch)}
         answer = best_alternatives(null)
         for number in range(1, self.rounds + 1):
-            asked = _PRIORS[self.prior](answer, self.objects)
+            asked = self._ask_again(answer, self.objects)
             if asked is None:
                 break
             prediction = decode(sam, embedding, asked)
@@ -118,11 +117,18 @@ class Refinement(Values):
             answer: one answer an image, to the null prompt.
         """
         for _ in range(self.rounds):
-            asked = _PRIORS[self.prior](answer, self.most)
+            asked = self._ask_again(answer, self.most)
             if asked is None:
                 break
             answer = united(decode(sam, embedding, asked), answer)
         return answer
+
+    def _ask_again(self, answer: Prediction, most: int) -> Prompts | None:
+        """Return prompts made from one answer an image, up to so many each."""
+        if self.prior == "masks":
+            return predicted_masks(answer)  # also where they show nothing
+        cells = answer.low_res[0, 0].numel() if len(answer) else 0
+        return ask_for_objects(answer, most, self.smallest * cells)
 
     def _cost(self, answer: Answer) -> Tensor:
         return self.loss_of_masks(answer.prediction.low_res, answer.target)

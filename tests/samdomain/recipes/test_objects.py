@@ -51,6 +51,17 @@ def test_the_largest_parts_are_asked_for() -> None:
     assert asked.boxes.tolist() == [[0, 0, 8, 8], [0, 48, 16, 64]]
 
 
+def test_specks_are_not_asked_for() -> None:
+    """Parts of 4 cells and of 1: from 4 on the first alone, above it none."""
+    two = cells((slice(0, 2), slice(0, 2)))
+    two[0, 8, 8] = True
+    asked = ask_for_objects(prediction(two, [0]), 8, smallest=4.0)
+    assert asked is not None
+    assert asked.boxes is not None
+    assert asked.boxes.tolist() == [[0, 0, 8, 8]]
+    assert ask_for_objects(prediction(two, [0]), 8, smallest=4.5) is None
+
+
 def test_nothing_found_asks_nothing() -> None:
     """There is no box to draw."""
     assert ask_for_objects(prediction(cells((slice(0, 0), slice(0, 0))), [0]), 8) is None
