@@ -94,8 +94,8 @@ def united(objects: Prediction, before: Prediction) -> Prediction:
 def meant(boxes: Prompts, objects: Sequence[Bool[Tensor, "_ _ _"]]) -> list[Bool[Tensor, "_ _"]]:
     """Return what each box should answer: the true objects that have most of them in it.
 
-    An object of which no box holds more than half is asked for by none. A box without an
-    object should answer nothing.
+    An object of which no box holds more than half is asked for by none. The mask of a box
+    without an object is empty.
 
     Args:
         boxes: prompts with boxes.

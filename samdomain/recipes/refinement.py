@@ -35,7 +35,8 @@ class Refinement(Values):
     Attributes:
         tuning: what trains; nothing of the encoder.
         prior: what of an answer prompts the next round: "masks" hands back its logits, "boxes"
-            asks with a box around each part.
+            asks with a box around each part. Parts without an object teach nothing: a decoder
+            that learns to leave boxes empty leaves true ones empty where things look otherwise.
         multimask: as in stage 1, whether the null prompt has three alternatives; later rounds
             have one mask.
         rounds: decodings after the first.
@@ -136,4 +137,6 @@ class Refinement(Values):
     def _should_be(self, prediction: Prediction, asked: Prompts, batch: Batch) -> Answer:
         if asked.boxes is None:
             return answers_to_images(prediction, batch)
-        return answer_to(prediction, meant(asked, batch.objects()))
+        masks = meant(asked, batch.objects())
+        there = torch.tensor([i for i, mask in enumerate(masks) if bool(mask.any())]).long()
+        return answer_to(prediction[there], [masks[i] for i in there.tolist()])

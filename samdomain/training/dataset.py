@@ -48,6 +48,9 @@ class SampleDataset(Dataset[Item]):
         samples: what to read.
         views: V, the number of views of `samdomain.views.VIEWS`, from the first on.
         looks: L looks; the images as they are by default.
+
+    Raises:
+        InputError: there are no such views, or samples have prompts and things move in the looks.
     """
 
     def __init__(
@@ -58,6 +61,11 @@ class SampleDataset(Dataset[Item]):
         self.samples = tuple(samples)
         self.views = VIEWS[:views]
         self.looks = looks or AsTheyAre()
+        if self.looks.moves and any(one.prompts is not None for one in samples):
+            raise InputError(
+                f"prompts do not follow the looks of {type(self.looks).__name__}, which move "
+                "things: leave looks out, or prompts"
+            )
 
     @property
     def variants(self) -> int:
@@ -77,7 +85,8 @@ class SampleDataset(Dataset[Item]):
         sample, variant = divmod(index, self.variants)
         view, look = divmod(variant, len(self.looks))
         item = read_item(self.samples[sample], view)
-        return replace(item, image=self.looks(item.image, look))
+        masks = self.looks.masks(item.masks, look)
+        return replace(item, image=self.looks(item.image, look), masks=masks)
 
 
 def read_item(sample: Sample, view: int = 0) -> Item:

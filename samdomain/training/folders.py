@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from samdomain.errors import InputError
+from samdomain.training.looks import AsTheyAre, Looks
 from samdomain.training.objects import Objects, Whole
 from samdomain.training.pictures import pictures
 from samdomain.training.sample import (
@@ -34,6 +35,7 @@ class Folders(Source):
         objects: how the values of a mask file become objects.
         within: folder below the data's folder where all this is.
         suffix: what the names of masks have behind those of the images, as "_mask".
+        looks: what training does to the images; by default they are as they are.
     """
 
     images: str = "images"
@@ -41,6 +43,11 @@ class Folders(Source):
     objects: Objects = field(default_factory=Whole)
     within: str = ""
     suffix: str = ""
+    looks: Looks = field(default_factory=AsTheyAre)
+
+    def augmentation(self) -> Looks:
+        """Return the looks."""
+        return self.looks
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find the pairs of a split; see `Source.find`."""

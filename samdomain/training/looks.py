@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Num, Shaped
 from torch import Tensor
 
 from samdomain.errors import InputError
@@ -14,10 +15,15 @@ _WHITE = 255.0
 
 
 class Looks(ABC):
-    """Give each image one of several looks; its masks stay as they are.
+    """Give each image one of several looks; its masks stay as they are, unless things move.
 
     A look is a function of the image and of its number alone: features of each can be kept.
+
+    Attributes:
+        moves: whether things are elsewhere in some of the looks, so that prompts would not fit.
     """
+
+    moves: ClassVar[bool] = False
 
     @abstractmethod
     def __len__(self) -> int:
@@ -31,7 +37,13 @@ class Looks(ABC):
             InputError: these looks are not for such an image.
         """
 
+    def masks(self, masks: Shaped[Tensor, "... h w"], look: int) -> Shaped[Tensor, "... y x"]:
+        """Return the masks of an image in a look."""
+        del look
+        return masks
 
+
+@dataclass(frozen=True)
 class AsTheyAre(Looks):
     """Leave images as they are."""
 
