@@ -98,7 +98,8 @@ class AutomaticMasks:
         kept: list[tuple[Prediction, Tensor]] = []
         for part in places.split(self.together):
             prompts = _click_on(part, image) if clicks else _ask_in(part, image)
-            kept.append(self._sure(_apart(decode(sam, embedding, prompts, multimask=clicks))))
+            found = decode(sam, embedding, prompts, multimask=clicks and sam.spec.alternatives)
+            kept.append(self._sure(_apart(found)))
         masks = _joined([one for one, _ in kept], embedding)
         return self._different(masks, torch.cat([stable for _, stable in kept]))
 

@@ -17,7 +17,7 @@ from samdomain.injection import injections, undone_on_error
 from samdomain.lora.peft_layout import peft_covers
 from samdomain.lora.peft_reading import fill_from_peft, from_peft
 from samdomain.modules import freeze
-from samdomain.sam import Sam
+from samdomain.sam import Sam, SamSpec
 from samdomain.weights import load_sam, sha256
 
 # Keys that a message names, so that it stays one line.
@@ -89,12 +89,17 @@ def load_adapter(folder: str | Path, sam: Sam | None = None) -> LoadedAdapter:
             raise InputError(f"{folder} lacks {PEFT_TENSORS}: get the adapter again")
         _apply(base, own, folder)
         # A recipe may have taught prompts that the base does not know; what the file says holds.
-        base.spec = replace(base.spec, prompts=adapter.spec.prompts)
+        base.spec = _taught(base.spec, adapter.spec)
     return LoadedAdapter(base.eval(), adapter, head)
 
 
 def _load_base(adapter: Adapter) -> Sam:
     return load_sam(adapter.base.name, input_size=adapter.spec.input_size)
+
+
+def _taught(spec: SamSpec, adapted: SamSpec) -> SamSpec:
+    """Return a spec with what training teaches of prompts."""
+    return replace(spec, prompts=adapted.prompts, alternatives=adapted.alternatives)
 
 
 def _check_base(adapter: Adapter, sam: Sam, folder: Path) -> None:
@@ -109,7 +114,7 @@ def _check_base(adapter: Adapter, sam: Sam, folder: Path) -> None:
     spec = sam.spec
     for injection in adapter.injections:
         spec = injection.adapted_spec(spec)
-    if replace(spec, prompts=adapter.spec.prompts) != adapter.spec:
+    if _taught(spec, adapter.spec) != adapter.spec:
         raise InputError(
             f"the adapter {folder} was trained for {adapter.spec}, but with it this model is "
             f"{spec}: load the base with input_size={adapter.spec.input_size}"

@@ -21,10 +21,12 @@ class Turn:
     Attributes:
         prompts: prompts of the round.
         multimask: whether the round asks for three alternatives.
+        clicked: whether there is a new prompt in it, or the last ones are asked again.
     """
 
     prompts: Prompts
     multimask: bool
+    clicked: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class Interaction:
         if not self.ahead:
             return None
         points, labels = before.points, before.labels
-        if self.ahead.pop(0):
+        clicked = self.ahead.pop(0)
+        if clicked:
             points, labels = self._corrected(prediction)
         prompts = Prompts(
             boxes=before.boxes,
@@ -128,7 +131,7 @@ class Interaction:
             masks=best_masks(prediction).detach(),
             images=before.images,
         )
-        self.turn = Turn(prompts, multimask=False)
+        self.turn = Turn(prompts, multimask=False, clicked=clicked)
         return self.turn
 
     def _corrected(self, prediction: Prediction) -> tuple[Tensor, Tensor]:

@@ -21,9 +21,15 @@ def ask(sam: SamLike, embedding: Embedding, prompts: Prompts) -> Prediction:
     """Decode prompts and return one mask each.
 
     A single click may mean a part, an object or all of them: the best of three alternatives is
-    returned, by the decoder's estimate.
+    returned, by the decoder's estimate, unless the weights know what it means in their field.
     """
-    return best_alternatives(decode(sam, embedding, prompts, multimask=is_one_click(prompts)))
+    several = has_alternatives(sam, prompts)
+    return best_alternatives(decode(sam, embedding, prompts, multimask=several))
+
+
+def has_alternatives(sam: SamLike, prompts: Prompts) -> bool:
+    """Tell whether prompts are best answered by one of three alternatives; see `ask`."""
+    return sam.spec.alternatives and is_one_click(prompts)
 
 
 def answer_prompts(

@@ -11,7 +11,7 @@ from samdomain.cache import SharedPrefix
 from samdomain.errors import InputError
 from samdomain.losses import instance_features
 from samdomain.prompting import low_res_masks
-from samdomain.recipes.answering import is_one_click
+from samdomain.recipes.answering import has_alternatives
 from samdomain.recipes.batch import Batch
 from samdomain.recipes.self_training import Seen
 from samdomain.recipes.weak_prompts import frame_of
@@ -77,7 +77,7 @@ class Looks:
         return Seen(prediction, target, _features(embedding, prediction, logits))
 
     def _decoded(self, embedding: Embedding) -> Prediction:
-        several = is_one_click(self._prompts)
+        several = has_alternatives(self.shared, self._prompts)
         prediction = decode(self.shared, embedding, self._prompts, multimask=several)
         if not several:
             return prediction

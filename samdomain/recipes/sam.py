@@ -71,7 +71,9 @@ class Promptable(Values):
       look like; beside many answers an image its block costs next to nothing. The
       embeddings of boxes stay as they are, and a share of the first rounds are boxes, so that
       boxes are not unlearned. Half of the rounds hand no mask back, since users often give all of
-      their clicks at once. Fewer corrections make a step as short as a CPU needs.
+      their clicks at once; what would be asked a second time alike is not. A click means one
+      thing in a field: half of the lone clicks ask for the one mask, which answers them from then
+      on. Fewer corrections make a step as short as a CPU needs.
 
     Attributes:
         tuning: what trains.
@@ -80,6 +82,8 @@ class Promptable(Values):
             `InteractiveSchedule`.
         box_share: chance that the first round has boxes.
         mask_share: chance that a later round hands back the last answer's logits.
+        multimask_share: chance that a lone first click asks for the three alternatives.
+        alternatives: whether a lone click is answered by the best of them; see `SamSpec`.
         focal: weight of the focal loss.
         dice: weight of the Dice loss.
         iou: weight of the squared error of the estimated IoU.
@@ -98,6 +102,8 @@ class Promptable(Values):
     corrections: int = 2
     box_share: float = 0.3
     mask_share: float = 0.5
+    multimask_share: float = 0.5
+    alternatives: bool = False
     focal: float = 20.0
     dice: float = 1.0
     iou: float = 1.0
@@ -113,6 +119,8 @@ class Promptable(Values):
             corrections=8,
             box_share=0.5,
             mask_share=1.0,
+            multimask_share=1.0,
+            alternatives=True,
             rate=8e-4,
         )
         return {"paper": paper, "recommended": cls()}
@@ -128,7 +136,9 @@ class Promptable(Values):
 
     def adapt(self, sam: Sam) -> tuple[Injected, ...]:
         """Inject what the recipe needs and set what trains, in the model itself."""
-        return self.tuning(sam)
+        records = self.tuning(sam)
+        sam.spec = replace(sam.spec, alternatives=self.alternatives)
+        return records
 
     def forward(self, sam: SamLike, batch: Batch) -> Outputs:
         """Encode the images once, and let a simulated user ask for some of their objects."""
@@ -140,13 +150,14 @@ class Promptable(Values):
             return {"round_1": answer_to(decode(sam, embedding, nothing), [])}
         schedule = InteractiveSchedule(self.corrections, self.box_share)
         interaction = schedule.begin(chosen.masks, chance, chosen.images)
-        first = decode(
-            sam, embedding, interaction.turn.prompts, multimask=interaction.turn.multimask
-        )
+        several = interaction.turn.multimask and float(torch.rand(())) < self.multimask_share
+        first = decode(sam, embedding, interaction.turn.prompts, multimask=several)
         answers = [answer_to(first, chosen.masks)]
         while (turn := interaction.answer(answers[-1].prediction)) is not None:
-            prediction = decode(sam, embedding, self._handed(turn.prompts))
-            answers.append(Answer(prediction, answers[0].target))
+            prompts = self._handed(turn.prompts)
+            if prompts.masks is None and not turn.clicked and _is_single(answers[-1]):
+                continue  # the same question again
+            answers.append(Answer(decode(sam, embedding, prompts), answers[0].target))
         return {f"round_{number}": answer for number, answer in enumerate(answers, 1)}
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002 - contract
@@ -232,6 +243,10 @@ def _with_clicks(prompts: Prompts, new: Prompts) -> Prompts:
         torch.cat([one for one in pair if isinstance(one, Tensor)], dim=1) for pair in pairs
     )
     return replace(prompts, points=points, labels=labels)
+
+
+def _is_single(answer: Answer) -> bool:
+    return answer.prediction.low_res.shape[1] == 1
 
 
 def _quality(answer: Answer) -> Tensor:

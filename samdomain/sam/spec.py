@@ -37,6 +37,9 @@ class SamSpec:
         prompts: kinds of prompt that the weights were trained with.
         range_channels: channels that "minmax" scales by their joint range; each of the others is
             scaled by its own. Empty: all by one range.
+        alternatives: whether a lone click is best answered by one of the decoder's three
+            alternatives, since it may mean a part, an object or all of them. Weights that were
+            taught what a click means in their field answer it by their one mask.
     """
 
     name: str
@@ -50,6 +53,7 @@ class SamSpec:
     padding: Padding = "end"
     prompts: frozenset[PromptKind] = PROMPT_KINDS
     range_channels: tuple[int, ...] = ()
+    alternatives: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a spec that contradicts itself."""

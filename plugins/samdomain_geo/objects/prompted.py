@@ -1,7 +1,7 @@
 """Find the object that each prompt asks for, in windows that neighbours share."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 from torch import Tensor
 
-from samdomain import Prediction, Prompts, decode, encode
+from samdomain import Prediction, Prompts, encode
+from samdomain.recipes.answering import ask
 from samdomain.sam import SamLike, SamSpec
 from samdomain_geo.polygons.vector import outline
 from samdomain_geo.prompts.prompts import ObjectPrompts
@@ -128,15 +129,15 @@ def _decode_chips(
     for alike in prompts.alike(members):
         for first in range(0, len(alike), _DECODED):
             chosen = alike[first : first + _DECODED]
-            asked = _ask(prompts, members[chosen], chips, owners[chosen])
+            asked = _placed(prompts, members[chosen], chips, owners[chosen])
             with torch.no_grad():
-                prediction = _best(decode(sam, embedding, asked, multimask=_is_ambiguous(asked)))
+                prediction = ask(sam, embedding, asked)
             for row, position in enumerate(chosen.tolist()):
                 chip, index = chips[owners[position]], int(members[position])
                 yield index, _trace(prediction[row], chip, prompts.area(index))
 
 
-def _ask(
+def _placed(
     prompts: ObjectPrompts,
     objects: NDArray[np.intp],
     chips: list[Chip],
@@ -152,21 +153,6 @@ def _ask(
         points = [chip.place(prompts.clicks.of(index).places) for index, chip in pairs]
         labels = [torch.from_numpy(prompts.clicks.of(index).labels) for index, _ in pairs]
     return Prompts(boxes, points, labels, images=torch.from_numpy(owners))
-
-
-def _is_ambiguous(prompts: Prompts) -> bool:
-    # SAM was trained to answer one click alone with three masks: part, object, whole.
-    return prompts.boxes is None and prompts.points is not None and len(prompts.points[0]) == 1
-
-
-def _best(prediction: Prediction) -> Prediction:
-    """Return the one of each prompt's masks that the decoder itself trusts most."""
-    best = prediction.iou.argmax(dim=1, keepdim=True)
-    return replace(
-        prediction,
-        low_res=prediction.low_res.take_along_dim(best[..., None, None], dim=1),
-        iou=prediction.iou.take_along_dim(best, dim=1),
-    )
 
 
 def _trace(one: Prediction, chip: Chip, area: BaseGeometry) -> FoundObject:
