@@ -331,9 +331,9 @@ def test_taught_prompts_are_taken_again(tmp_path: Path) -> None:
     """A model that was taught clicks takes them after loading; its base did not."""
     sam = load_sam("tiny")
     taught = sam.spec
-    sam.spec = replace(taught, prompts=frozenset({"box", "point"}))
+    sam.spec = replace(taught, prompts=frozenset({"box", "point"}), alternatives=False)
     LoRA()(sam)
     save_adapter(sam, tmp_path / "adapter")
     base = load_sam("tiny")
     base.spec = replace(taught, prompts=frozenset({"box"}))
-    assert load_adapter(tmp_path / "adapter", base).sam.spec.prompts == {"box", "point"}
+    assert load_adapter(tmp_path / "adapter", base).sam.spec == sam.spec

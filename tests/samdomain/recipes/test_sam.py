@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from samdomain import encode, trainable_parameters
+from samdomain import decode, encode, load_sam, trainable_parameters
 from samdomain.losses import ambiguity_loss, iou_loss
+from samdomain.prompting import best_alternatives, central_clicks
 from samdomain.recipes import Batch, Promptable, preset
 from samdomain.recipes.objects import choose_objects
 from samdomain.recipes.sam import click_by_click
@@ -19,7 +20,7 @@ def test_the_paper_has_eleven_rounds(sam: Sam, batch: Batch) -> None:
 
 def test_loss_is_twenty_to_one_to_one(sam: Sam, batch: Batch) -> None:
     """Each round costs 20 focal + dice of its best mask, and the error of every estimate."""
-    recipe = Promptable(corrections=0, box_share=0.0)
+    recipe = Promptable(corrections=0, box_share=0.0, multimask_share=1.0)
     outputs = recipe.forward(sam, batch)
     (answer,) = outputs.values()
     logits, iou = answer.prediction.low_res, answer.prediction.iou
@@ -62,6 +63,36 @@ def test_masks_are_handed_back_by_chance(sam: Sam, batch: Batch) -> None:
         recipe = Promptable(corrections=1, mask_share=share)
         answers.append(recipe.forward(sam, batch)["round_2"].prediction.low_res)
     assert not torch.equal(*answers)
+
+
+@pytest.mark.parametrize(("name", "several"), [("recommended", False), ("paper", True)])
+def test_a_lone_click_has_the_meaning_that_was_taught(
+    batch: Batch, name: str, several: bool
+) -> None:
+    """The one mask of what the field has; the paper's best of three."""
+    sam = load_sam("tiny")
+    recipe = preset("sam", name)
+    recipe.adapt(sam)
+    assert sam.spec.alternatives is several
+    chosen = choose_objects(batch.objects(), 1, torch.Generator())
+    clicks = central_clicks(chosen.masks, chosen.images)
+    embedding = encode(sam.eval(), batch.images)
+    expected = best_alternatives(decode(sam, embedding, clicks, multimask=several))
+    found = recipe.answer(sam, embedding, clicks)
+    assert torch.equal(found.low_res, expected.low_res)
+    other = best_alternatives(decode(sam, embedding, clicks, multimask=not several))
+    assert not torch.equal(found.low_res, other.low_res)
+
+
+@pytest.mark.parametrize(("share", "masks"), [(0.0, [1, 1]), (1.0, [3, 1, 1])])
+def test_nothing_is_asked_twice(sam: Sam, batch: Batch, share: float, masks: list[int]) -> None:
+    """One correction: without masks, rounds that have no new click would repeat the last one.
+
+    A first click that had three alternatives is asked again for the one mask.
+    """
+    recipe = Promptable(corrections=1, box_share=0.0, mask_share=0.0, multimask_share=share)
+    outputs = recipe.forward(sam, batch)
+    assert [one.prediction.low_res.shape[1] for one in outputs.values()] == masks
 
 
 @pytest.mark.parametrize("seed", [0, 1])
