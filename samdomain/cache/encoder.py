@@ -18,6 +18,7 @@ from samdomain.sam.pyramid import level_strides
 from samdomain.sam.stepwise import Features, Step, StepwiseEncoder
 
 _CURRENT = "x"
+_NEAR = 0.3  # share of the steps that may be run anew each time, so that features are shared
 
 Run = Callable[[Tensor], Features]
 """Runs steps on one image (1, C, S, S)."""
@@ -55,10 +56,12 @@ def cache_features(
     """Return a view of a model that runs its frozen part once for each image.
 
     The cut is where the first parameter that trains is used: before the first trained block,
-    or behind the encoder when only the decoder trains. What is found there is kept in half
-    precision, by a key of the pixels as the encoder gets them and of the weights before the
-    cut. So another image, view, preprocessing or weight is never mistaken for this one, and
-    a change of what trains moves the cut.
+    or behind the encoder when only the decoder trains. Where little of the encoder lies between,
+    it is where the first injected one is: so a later stage that leaves the encoder alone, and
+    the test of an adapter, find what the training of the encoder's end kept. What is found there
+    is kept in half precision, by a key of the pixels as the encoder gets them and of the weights
+    before the cut. So another image, view, preprocessing or weight is never mistaken for this one,
+    and a change of what trains moves the cut.
 
     Augment images by a fixed number of geometric views (see `samdomain.views`): random crops
     and colours make every image new, and the cache useless.
@@ -110,7 +113,7 @@ class CachedEncoder:
     ) -> tuple[Float[Tensor, "b d h w"], dict[int, Float[Tensor, "b _ _ _"]]]:
         """Return the embedding and the maps at the strides that were asked for."""
         steps = self._encoder.steps()
-        cut = first_trained(steps)
+        cut = self._cut(steps)
         features: Features = (pixels, {})
         if cut:
             features = self._prefix(steps[:cut], pixels)
@@ -123,6 +126,14 @@ class CachedEncoder:
                 f"it has {sorted(levels)}"
             )
         return main, {stride: levels[stride] for stride in self._strides}
+
+    def _cut(self, steps: Sequence[Step]) -> int:
+        """Return how many steps are run once for each image."""
+        trained = first_trained(steps)
+        added = {name for record in injections(self._sam) for name in record.added}
+        own = {id(one) for name, one in self._sam.named_parameters() if name in added}
+        injected = first_that(steps, lambda one: id(one) in own)
+        return injected if 0 <= trained - injected <= _NEAR * len(steps) else trained
 
     def _prefix(self, steps: Sequence[Step], pixels: Tensor) -> Features:
         digest = self._digest(steps)
@@ -221,8 +232,13 @@ class _Measured:
 
 def first_trained(steps: Sequence[Step]) -> int:
     """Return the index of the first step with a parameter that trains; their number if none."""
+    return first_that(steps, lambda one: one.requires_grad)
+
+
+def first_that(steps: Sequence[Step], wanted: Callable[[nn.Parameter], bool]) -> int:
+    """Return the index of the first step with a parameter that is wanted; their number if none."""
     for i, step in enumerate(steps):
-        if any(one.requires_grad for one in step.parameters()):
+        if any(wanted(one) for one in step.parameters()):
             return i
     return len(steps)
 

@@ -130,6 +130,23 @@ def test_only_injections_before_the_cut_matter(
     assert total == runs
 
 
+@pytest.mark.parametrize("last", [1, None], ids=["end", "everywhere"])
+def test_a_stage_that_leaves_the_end_alone_finds_its_features(
+    last: int | None, tmp_path: Path
+) -> None:
+    """What was injected into the end is run again; into all of it, the whole is kept anew."""
+    sam = load_sam("tiny")
+    LoRA(("encoder.q", "encoder.conv") if last is None else ("encoder.mlp",), last=last)(sam)
+    counter = Counting(stem(sam))
+    expected = [encode(cache_features(sam, tmp_path), images(1)).main.detach() for _ in range(2)]
+    assert counter.runs == 1
+    freeze(sam)
+    found = [encode(cache_features(sam, tmp_path), images(1)).main for _ in range(2)]
+    assert counter.runs == (1 if last else 2)
+    for one in (*found, expected[1]):
+        torch.testing.assert_close(one, expected[0], rtol=1e-2, atol=1e-2)
+
+
 def test_a_weight_in_anothers_place_in_memory_is_not_taken_for_it(tmp_path: Path) -> None:
     """A new tensor may get the identity of one that was collected."""
     sam = trainable("mask_decoder.*")
