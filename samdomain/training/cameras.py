@@ -15,7 +15,6 @@ from samdomain.training.objects import UNLABELLED
 
 _IMAGE = 3  # dimensions of (C, H, W)
 _DAY = Light()
-_WHITE = 255.0
 _SIDE = 256  # what the widths of blurs are told for
 
 
@@ -30,8 +29,6 @@ class Camera:
         place: where the image lies on the ground, 0 to 1 from top to bottom and left to right.
         light: the light.
         grey: without colours.
-        order: order of the channels of images that have as many: things of other colours.
-        negative: dark is bright and bright is dark, as of light letters on dark ground.
         blur: standard deviation of the blur, in pixels of a picture whose longer side has 256.
     """
 
@@ -40,17 +37,11 @@ class Camera:
     place: tuple[float, float] = (0.5, 0.5)
     light: Light = _DAY
     grey: bool = False
-    order: tuple[int, ...] = ()
-    negative: bool = False
     blur: float = 0.0
 
     def __call__(self, image: Num[Tensor, "c h w"]) -> Num[Tensor, "c y x"]:
         """Return an image of 0 to 255 as this camera takes it."""
         values = self.light(image) if self.light != _DAY else image.float()
-        if len(self.order) == len(values):
-            values = values[list(self.order)]
-        if self.negative:
-            values = _WHITE - values
         if self.grey:
             values = values.mean(dim=0, keepdim=True).expand_as(values)
         values = self._widened(values, "bilinear")
@@ -108,10 +99,6 @@ CAMERAS: tuple[Camera, ...] = (
     Camera(distance=1.4, width=0.5, place=(0.2, 0.4), light=Light(gamma=1.3)),
     Camera(distance=0.85, width=0.6, light=Light(gamma=0.65, contrast=0.85), grey=True),
     Camera(distance=1.8, width=0.8, place=(0.6, 0.9), light=Light(contrast=1.2), blur=0.4),
-    Camera(width=0.6, order=(2, 0, 1)),
-    Camera(distance=1.3, width=0.75, place=(0.7, 0.3), order=(1, 2, 0), light=Light(gamma=1.3)),
-    Camera(width=0.65, negative=True),
-    Camera(distance=0.9, width=0.5, order=(2, 1, 0), light=Light(gamma=0.75), blur=0.4),
 )
 """Cameras that pictures of one kind of thing differ by; the first takes them as they are."""
 

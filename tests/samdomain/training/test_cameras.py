@@ -34,8 +34,6 @@ def test_masks_follow_what_is_seen(look: int) -> None:
     assert 0 <= seen.min() <= seen.max() <= 255
     assert torch.equal(seen, seen.round())
     bright, dark = seen.float()[:, there].mean(), seen.float()[:, ~there].mean()
-    if CAMERAS[look].negative:
-        bright, dark = dark, bright
     assert bright > 130
     assert dark < 100
     classes = cameras.masks(mask[0].long(), look)
@@ -81,20 +79,10 @@ def test_widths_alone_change() -> None:
     assert camera.masks(mask).sum() == mask.sum() / 2
 
 
-def test_colours_change_places() -> None:
-    """Of images that have three; of others they stay."""
-    image, _ = scene()
-    image[0] = 10
-    seen = Camera(order=(2, 0, 1))(image)
-    assert torch.equal(seen[1], image[0].float())
-    assert torch.equal(seen[0], image[2].float())
-    assert torch.equal(Camera(order=(2, 0, 1))(image[:2]), image[:2].float())
-
-
 def test_other_cameras_are_refused() -> None:
     """And images of two dates."""
-    with pytest.raises(InputError, match=r"17 cameras: allowed are 1 to 16"):
-        Cameras(17)
+    with pytest.raises(InputError, match=r"13 cameras: allowed are 1 to 12"):
+        Cameras(13)
     with pytest.raises(InputError, match=r"for images \(C, H, W\)"):
         Cameras()(torch.zeros(2, 3, 8, 8), 1)
 
