@@ -96,8 +96,11 @@ class PolygonMasks:
             shapes = self.labels.over(scene).shapes
             size = (scene.rows, scene.columns)
         seen = shapes[shapely.intersects(shapes, shapely.box(0, 0, size[1], size[0]))]
-        planes = [rasterize([shape], size, transform=Affine.identity()) != 0 for shape in seen]
-        large = [plane for plane in planes if plane.sum() >= self.smallest]
+        pixels = Affine.identity()
+        planes = [
+            np.asarray(rasterize([shape], size, transform=pixels), np.bool_) for shape in seen
+        ]
+        large = [plane for plane in planes if np.count_nonzero(plane) >= self.smallest]
         return torch.from_numpy(np.stack(large) if large else np.zeros((0, *size), np.bool_))
 
     def size(self) -> tuple[int, int]:
