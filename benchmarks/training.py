@@ -13,7 +13,8 @@ off goes on where its last epoch ended: its folder is in benchmarks/runs, which 
 Epochs are chosen on validation; all figures are of the test but those called `val`. `seconds` are
 wall seconds of this machine, and of the last start alone where a training was cut off. They hold
 the first pass through the frozen encoder, unless an earlier cell has left what it gave: `kept` says
-how many images and views were there. `cpu_seconds` are those of the training on all cores.
+how many images and views were there. `cpu_seconds` are those of the last start on all cores: next
+to none where its test alone was repeated.
 Trainings compute in bf16 where the processor has it, figures of the test in fp32.
 """
 
@@ -157,7 +158,7 @@ def means(recipe: Recipe, sam: SamLike, samples: Sequence[Sample]) -> Result:
 def by_source(recipe: Recipe, sam: SamLike, samples: Sequence[Sample]) -> Result:
     """Return the mean of each figure over objects of each source, up to 16 an image.
 
-    A fixed seed says which: six decodings of every nucleus would outlast the training's epochs.
+    A fixed seed says which: each is decoded six times.
     """
     if not isinstance(recipe, Promptable):
         raise TypeError("clicks are measured of the recipe `sam`")

@@ -66,11 +66,12 @@ class Camera:
         return seen[seen.flatten(1).any(dim=1)].bool()
 
     def _widened(self, planes: Tensor, mode: str) -> Tensor:
-        if self.width == 1.0 or not len(planes):
-            wide = max(1, round(planes.shape[2] * self.width))
-            return planes.new_zeros(0, planes.shape[1], wide) if not len(planes) else planes
         rows, columns = planes.shape[1:]
         size = (rows, max(1, round(columns * self.width)))
+        if not len(planes):  # torch resizes no empty stack
+            return planes.new_zeros(0, *size)
+        if self.width == 1.0:
+            return planes
         smooth = {"antialias": True, "align_corners": False} if mode == "bilinear" else {}
         return interpolate(planes[None], size, mode=mode, **smooth)[0]
 

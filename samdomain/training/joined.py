@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from samdomain.errors import InputError
+from samdomain.training.looks import Looks
 from samdomain.training.sample import Found, Sample, Source, Split
 
 
@@ -34,6 +35,21 @@ class Joined(Source):
             )
         if wrong := {name: one for name, one in self.shares.items() if not one > 0}:
             raise InputError(f"shares are {wrong}: give numbers above 0")
+
+    def augmentation(self) -> Looks:
+        """Return the looks that all sources have.
+
+        Raises:
+            InputError: they differ.
+        """
+        own = [source.augmentation() for source in self.sources.values()]
+        first, *others = own or [super().augmentation()]
+        if different := [one for one in others if one != first]:
+            raise InputError(
+                f"joined sources have different looks, {first} and {different[0]}: give the same "
+                "to all of them"
+            )
+        return first
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find what each source finds; see `Source.find`.

@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -12,6 +13,7 @@ from samdomain.cache import cache_features
 from samdomain.injection import Injection
 from samdomain.lora import ConvLoRA, LoRA
 from samdomain.sam import Sam
+from samdomain.sam.stepwise import Features, Step
 
 pytest.importorskip("openvino")
 
@@ -22,16 +24,22 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "_WORTH", 0)
 
 
+def in_torch(own: Sequence[Step], pixels: torch.Tensor) -> Features:
+    """What the steps give, as they are."""
+    features: Features = (pixels, {})
+    with torch.no_grad():
+        for step in own:
+            features = step.run(features)
+    return features
+
+
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("cut", [3, None])
 def test_features_are_those_of_torch(tiny: Sam, cut: int | None) -> None:
     """The map behind the steps and the encoder's own maps agree, for a beginning and the whole."""
     own = tiny.image_encoder.steps()[:cut]
     pixels = torch.randn(1, 3, tiny.spec.input_size, tiny.spec.input_size)
-    expected: tuple = (pixels, {})
-    with torch.no_grad():
-        for step in own:
-            expected = step.run(expected)
+    expected = in_torch(own, pixels)
     current, levels = FastSteps(own, pixels)(pixels)
     torch.testing.assert_close(current, expected[0], atol=1e-4, rtol=1e-4)
     assert levels.keys() == expected[1].keys()
@@ -70,12 +78,9 @@ def test_what_an_earlier_stage_put_in_is_converted(
             sam.get_parameter(name).add_(0.05)
     pixels = torch.randn(1, 3, sam.spec.input_size, sam.spec.input_size)
     own = sam.eval().image_encoder.steps()
-    expected: tuple = (pixels, {})
-    with torch.no_grad():
-        for step in own:
-            expected = step.run(expected)
+    expected, _ = in_torch(own, pixels)
     current, _ = FastSteps(own, pixels)(pixels)
-    torch.testing.assert_close(current, expected[0], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(current, expected, atol=1e-3, rtol=1e-3)
     assert not caplog.records
 
 
@@ -88,11 +93,7 @@ def test_what_cannot_be_converted_runs_in_torch(
     own = tiny.image_encoder.steps()
     with patch("openvino.convert_model", side_effect=ValueError("\nno such operation")):
         current, _ = FastSteps(own, pixels)(pixels)
-    with torch.no_grad():
-        expected, _ = FastSteps(own[:0], pixels)(pixels)
-        for step in own:
-            expected, _ = step.run((expected, {}))
-    torch.testing.assert_close(current, expected)
+    torch.testing.assert_close(current, in_torch(own, pixels)[0])
     assert "OpenVINO cannot take it: no such operation" in caplog.text
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from samdomain.errors import InputError
+from samdomain.training.cameras import Cameras
 from samdomain.training.chipped import Chipped
 from samdomain.training.folders import Folders
 from samdomain.training.joined import Joined
@@ -86,6 +87,15 @@ def test_shares_say_how_much_of_an_epoch_a_source_has(pairs: Pairs, tmp_path: Pa
     sources = {"a": Folders(within="a"), "b": Folders(within="b")}
     found = Joined(sources, shares={"a": 1.0, "b": 1.0}).find(tmp_path, "train")
     assert [one.weight for one in found.samples] == pytest.approx([2, 2 / 3, 2 / 3, 2 / 3])
+
+
+def test_joined_sources_have_the_looks_of_each() -> None:
+    """Of all the same; others would be left out of some, and are refused."""
+    seen, plain = Folders(looks=Cameras(3)), Folders()
+    assert Joined({"a": seen, "b": seen}).augmentation() == Cameras(3)
+    assert len(Joined({"a": plain, "b": plain}).augmentation()) == 1
+    with pytest.raises(InputError, match="different looks"):
+        Joined({"a": seen, "b": plain}).augmentation()
 
 
 @pytest.mark.parametrize("shares", [{"c": 1.0}, {"a": 0.0}, {"a": -1.0}])
