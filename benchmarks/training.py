@@ -29,7 +29,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import rasterio
 from grid import precision, run_grid
+from rasterio.windows import Window
 from real_data import FOLDER
 
 from samdomain.cache import features_folder
@@ -46,6 +48,7 @@ RUNS = Path(__file__).parent / "runs"
 SEEDS = (0, 1, 2)
 SHOTS = (5, 10, 50)
 EPOCHS = {"5": (60, 5), "10": (40, 4), "50": (16, 2), "all": (12, 1)}  # and between validations
+TILE = 512  # pixels of a side of Nepal's tiles
 
 Result = dict[str, Any]
 Measure = Callable[[Recipe, SamLike, Sequence[Sample]], Result]
@@ -95,9 +98,15 @@ def plates() -> dict[str, Callable[[], Result]]:
 
 def points() -> dict[str, Callable[[], Result]]:
     """Return the cells of clicks."""
-    words = ("--config=points", f"--data.folder={FOLDER}")
-    return {"points-zero": partial(untaught, words)} | {
-        f"points-{seed}": partial(trained, f"points-{seed}", words, (), by_source) for seed in SEEDS
+    words = ("--config=points", f"--data.folder={RUNS / 'points'}")
+
+    def made(cell: Callable[..., Result], *given: Any) -> Result:
+        write_points(FOLDER, RUNS / "points")
+        return cell(*given)
+
+    return {"points-zero": partial(made, untaught, words)} | {
+        f"points-{seed}": partial(made, trained, f"points-{seed}", words, (), by_source)
+        for seed in SEEDS
     }
 
 
@@ -181,9 +190,7 @@ def write_plates(data: Path, folder: Path) -> None:
     """Lay the plates out as the config wants them: COCO files beside the images."""
     folder.mkdir(parents=True, exist_ok=True)
     for region in ("eu", "us"):
-        link = folder / region
-        link.unlink(missing_ok=True)
-        link.symlink_to((data / region).resolve())
+        link_to(data / region, folder / region)
     boxes = {one["file"]: one for one in json.loads((data / "boxes.json").read_text())}
     splits: defaultdict[str, list[str]] = defaultdict(list)
     with (data / "splits.csv").open() as lines:
@@ -204,6 +211,45 @@ def write_plates(data: Path, folder: Path) -> None:
             "categories": [{"id": 1, "name": "plate"}],
         }
         (folder / f"{split}.json").write_text(json.dumps(content))
+
+
+def write_points(data: Path, folder: Path) -> None:
+    """Lay buildings and nuclei out as the config wants them: Nepal's tiles get their places.
+
+    They are cut from the mosaic again: the tiles themselves do not say where they lie.
+    """
+    nepal = data / "nepal"
+    tiles = folder / "nepal" / "tiles"
+    tiles.mkdir(parents=True, exist_ok=True)
+    link_to(data / "dsb2018", folder / "dsb2018")
+    for name in ("buildings.geojson", "splits.csv"):
+        link_to(nepal / name, folder / "nepal" / name)
+    names = sorted(path.name for path in (nepal / "tiles").iterdir())
+    places = [tuple(int(part) for part in name.split("-")[1:3]) for name in names]
+    west, north = (min(numbers) for numbers in zip(*places, strict=True))
+    with rasterio.open(nepal / "mosaic.tif") as mosaic:
+        for name, (x, y) in zip(names, places, strict=True):
+            window = Window(TILE * (x - west), TILE * (y - north), TILE, TILE)
+            placed = rasterio.open(
+                tiles / name,
+                "w",
+                driver="GTiff",
+                compress="deflate",
+                width=TILE,
+                height=TILE,
+                count=mosaic.count,
+                dtype=mosaic.dtypes[0],
+                crs=mosaic.crs,
+                transform=mosaic.window_transform(window),
+            )
+            with placed:
+                placed.write(mosaic.read(window=window))
+
+
+def link_to(source: Path, link: Path) -> None:
+    """Let a link stand for a file or folder of the data."""
+    link.unlink(missing_ok=True)
+    link.symlink_to(source.resolve())
 
 
 if __name__ == "__main__":
