@@ -47,7 +47,7 @@ from samdomain.training.sample import Sample
 RUNS = Path(__file__).parent / "runs"
 SEEDS = (0, 1, 2)
 SHOTS = (5, 10, 50)
-EPOCHS = {"5": (60, 5), "10": (40, 4), "50": (16, 2), "all": (12, 1)}  # and between validations
+EPOCHS = {"5": (60, 5), "10": (40, 4), "50": (20, 2), "all": (18, 1)}  # and between validations
 TILE = 512  # pixels of a side of Nepal's tiles
 
 Result = dict[str, Any]

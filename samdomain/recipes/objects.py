@@ -92,10 +92,10 @@ def united(objects: Prediction, before: Prediction) -> Prediction:
 
 
 def meant(boxes: Prompts, objects: Sequence[Bool[Tensor, "_ _ _"]]) -> list[Bool[Tensor, "_ _"]]:
-    """Return what each box should answer: the true objects that have most of them in it.
+    """Return what each box should answer: true objects that it holds most of, or lies mostly in.
 
-    An object of which no box holds more than half is asked for by none. The mask of a box
-    without an object is empty.
+    So a box around a part of an object asks for all of it. The mask of a box that means no object
+    is empty.
 
     Args:
         boxes: prompts with boxes.
@@ -107,7 +107,8 @@ def meant(boxes: Prompts, objects: Sequence[Bool[Tensor, "_ _ _"]]) -> list[Bool
     for box, image in zip(boxes.boxes.tolist(), boxes.image_indices().tolist(), strict=True):
         planes = objects[image]
         left, top, right, bottom = (round(end) for end in box)
-        inside = planes[:, top:bottom, left:right].flatten(1).sum(dim=1)
-        most = inside * 2 > planes.flatten(1).sum(dim=1)
+        seen = planes[:, top:bottom, left:right].flatten(1)
+        smaller = planes.flatten(1).sum(dim=1).clamp_max(seen.shape[1])
+        most = seen.sum(dim=1) * 2 > smaller
         masks.append(planes[most].any(dim=0))
     return masks

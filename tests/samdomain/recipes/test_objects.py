@@ -78,13 +78,14 @@ def test_objects_unite_in_their_image() -> None:
 
 
 def test_a_box_means_what_lies_in_it() -> None:
-    """An object counts for the box that holds most of it; a box beside all means nothing."""
+    """A box asks for what it holds most of, or lies mostly in; beside all it means nothing."""
     planes = torch.zeros(2, 20, 20, dtype=torch.bool)
     planes[0, 2:6, 2:6] = True
     planes[1, 10:14, 10:14] = True
-    boxes = torch.tensor([[2.0, 2, 5, 6], [10, 10, 12, 14], [0, 0, 20, 20], [15, 0, 20, 5]])
-    masks = meant(Prompts(boxes=boxes), [planes])
+    boxes = [[2, 2, 5, 6], [0, 0, 20, 20], [10, 10, 12, 13], [12, 10, 16, 14], [15, 0, 20, 5]]
+    masks = meant(Prompts(boxes=torch.tensor(boxes).float()), [planes])
     assert torch.equal(masks[0], planes[0])
-    assert not masks[1].any()  # half of it is not most of it
-    assert torch.equal(masks[2], planes.any(dim=0))
-    assert not masks[3].any()
+    assert torch.equal(masks[1], planes.any(dim=0))
+    assert torch.equal(masks[2], planes[1])  # a part of it
+    assert not masks[3].any()  # half of both is not most of either
+    assert not masks[4].any()
