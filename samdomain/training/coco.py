@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,14 @@ from matplotlib.path import Path as Outline
 from torch import Tensor
 
 from samdomain.errors import InputError
-from samdomain.training.looks import AsTheyAre, Looks
-from samdomain.training.sample import SPLIT_NAMES, Found, ImageFile, Sample, Source, Split
+from samdomain.training.sample import SPLIT_NAMES, FolderSource, Found, ImageFile, Sample, Split
 
 NAMES = ("{}.json", "instances_{}.json", "annotations/instances_{}.json", "{}/annotations.json")
 """Where the file of a split is looked for, below the folder of the data."""
 
 
 @dataclass(frozen=True)
-class Coco(Source):
+class Coco(FolderSource):
     """Read images and objects of a COCO file for each split.
 
     An object without a polygon or run lengths is its box, filled. Crowds are left out.
@@ -32,19 +31,12 @@ class Coco(Source):
         annotations: the file of each split below the folder of the data, as
             {"train": "instances_train.json"}; by default those of the usual names.
         categories: names of the categories to take; all by default.
-        within: folder below the data's folder where all this is.
-        looks: what training does to the images; by default they are as they are.
+        within, looks: see `FolderSource`.
     """
 
     images: str = "images"
     annotations: dict[str, str] | None = None
     categories: tuple[str, ...] = ()
-    within: str = ""
-    looks: Looks = field(default_factory=AsTheyAre)
-
-    def augmentation(self) -> Looks:
-        """Return the looks."""
-        return self.looks
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find the images of a split; see `Source.find`."""

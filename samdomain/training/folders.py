@@ -4,16 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from samdomain.errors import InputError
-from samdomain.training.looks import AsTheyAre, Looks
 from samdomain.training.objects import Objects, Whole
 from samdomain.training.pictures import pictures
 from samdomain.training.sample import (
     SPLIT_NAMES,
+    FolderSource,
     Found,
     ImageFile,
     MaskFile,
     Sample,
-    Source,
     Split,
     first_folder,
 )
@@ -23,7 +22,7 @@ SPLITS = "splits.csv"
 
 
 @dataclass(frozen=True)
-class Folders(Source):
+class Folders(FolderSource):
     """Pair images with masks by their names without the ending.
 
     The splits are folders (`train/images`, `train/masks`, ...), or a file `splits.csv` beside
@@ -33,21 +32,14 @@ class Folders(Source):
         images: name of the folder of images.
         masks: name of the folder of masks.
         objects: how the values of a mask file become objects.
-        within: folder below the data's folder where all this is.
         suffix: what the names of masks have behind those of the images, as "_mask".
-        looks: what training does to the images; by default they are as they are.
+        within, looks: see `FolderSource`.
     """
 
     images: str = "images"
     masks: str = "masks"
     objects: Objects = field(default_factory=Whole)
-    within: str = ""
     suffix: str = ""
-    looks: Looks = field(default_factory=AsTheyAre)
-
-    def augmentation(self) -> Looks:
-        """Return the looks."""
-        return self.looks
 
     def find(self, folder: Path, split: Split) -> Found:
         """Find the pairs of a split; see `Source.find`."""

@@ -11,7 +11,7 @@ from samdomain.errors import InputError
 from samdomain.training.folders import Folders
 from samdomain.training.looks import Looks, Temporal
 from samdomain.training.objects import Objects, Whole
-from samdomain.training.sample import Found, Image, Sample, Scale, Source, Split
+from samdomain.training.sample import FolderSource, Found, Image, Sample, Scale, Split
 
 EIGHT_BITS = (0.0, 255.0)
 
@@ -52,7 +52,7 @@ class PairImage:
 
 
 @dataclass(frozen=True)
-class Pairs(Source):
+class Pairs(FolderSource):
     """Pair the dates of each place with the mask of what changed, by their names.
 
     The splits are folders (`train/A`, `train/B`, `train/label`, ...), or a file `splits.csv`
@@ -64,22 +64,17 @@ class Pairs(Source):
         after: name of the folder of the later date.
         masks: name of the folder of masks: black where nothing changed.
         objects: how the values of a mask file become objects.
-        within: folder below the data's folder where all this is.
         values: lowest and highest value of a pixel.
         looks: what training does to the dates of a pair; by default it swaps them by chance.
+        within: see `FolderSource`.
     """
 
     before: str = "A"
     after: str = "B"
     masks: str = "label"
     objects: Objects = field(default_factory=Whole)
-    within: str = ""
     values: tuple[float, float] = EIGHT_BITS
-    looks: Looks = field(default_factory=Temporal)
-
-    def augmentation(self) -> Looks:
-        """Return the looks."""
-        return self.looks
+    looks: Looks = field(default_factory=Temporal, kw_only=True)
 
     def scale(self, folder: Path) -> Scale:  # noqa: ARG002 - the base's
         """Return the scale of the pairs: their range of values."""
@@ -88,7 +83,7 @@ class Pairs(Source):
     def find(self, folder: Path, split: Split) -> Found:
         """Find the pairs of a split; see `Source.find`."""
         first, second = (
-            Folders(images, self.masks, self.objects, self.within).find(folder, split)
+            Folders(images, self.masks, self.objects, within=self.within).find(folder, split)
             for images in (self.before, self.after)
         )
         later = {sample.name: sample.image for sample in second.samples}

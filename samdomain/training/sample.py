@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -174,6 +174,23 @@ class Source(ABC):
         Raises:
             InputError: there are no such data in the folder.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSource(Source):
+    """Find samples in a folder of one's own, and show their images to training in other looks.
+
+    Attributes:
+        within: folder below the data's folder where all this is.
+        looks: what training does to the images; by default they are as they are.
+    """
+
+    within: str = ""
+    looks: Looks = field(default_factory=AsTheyAre)
+
+    def augmentation(self) -> Looks:
+        """Return the looks."""
+        return self.looks
 
 
 def first_folder(folder: Path, names: Sequence[str]) -> Path | None:

@@ -14,14 +14,14 @@ from torch import Tensor
 from samdomain.errors import InputError
 from samdomain.training.folders import SPLITS
 from samdomain.training.pictures import pictures
-from samdomain.training.sample import Found, ImageFile, Sample, Source, Split
+from samdomain.training.sample import FolderSource, Found, ImageFile, Sample, Split
 from samdomain.training.splits import chosen, read_splits
 from samdomain_geo.data.labels import Labels
 from samdomain_geo.scenes.raster import open_scene
 
 
 @dataclass(frozen=True)
-class PolygonObjects(Source):
+class PolygonObjects(FolderSource):
     """Take the polygons of a vector file as objects, each by itself also where they touch.
 
     Pictures are of eight bits, in everyday formats that hold a place, as GeoTIFF. The splits stand
@@ -31,15 +31,14 @@ class PolygonObjects(Source):
     Attributes:
         labels: vector file of polygons in any CRS, below the data's folder.
         images: name of the folder of pictures.
-        within: folder below the data's folder where all this is.
         smallest: pixels of the smallest object; what an edge leaves of others is no object.
         layer: layer of the labels' file; needed only where it has several.
         where: condition for rows of the labels, in OGR's SQL.
+        within, looks: see `FolderSource`.
     """
 
     labels: str
     images: str = "images"
-    within: str = ""
     smallest: int = 1
     layer: str | None = None
     where: str | None = None
