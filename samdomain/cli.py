@@ -28,6 +28,9 @@ MAIN_DOMAIN = "geo"
 INTERRUPTED = 3
 BUG = 1
 
+_WIDE = 100  # letters of a list that stands in a line
+_MOST = 10  # entries of a longer one that are told
+
 Verbs = Mapping[str, "Verb | Verbs"]
 
 _COMMON = {
@@ -207,5 +210,10 @@ def _lines(summary: Mapping[str, Any], indent: str = "") -> Iterable[str]:
         if isinstance(value, Mapping):
             yield f"{indent}{name}"
             yield from _lines(value, indent + "  ")
+        elif isinstance(value, list) and sum(len(str(one)) for one in value) > _WIDE:
+            yield f"{indent}{name.ljust(width)}  {len(value)}"
+            yield from (f"{indent}  {one}" for one in value[:_MOST])
+            if len(value) > _MOST:
+                yield f"{indent}  and {len(value) - _MOST} more: --json lists all"
         else:
             yield f"{indent}{name.ljust(width)}  {value}"

@@ -36,6 +36,8 @@ def greet(name: str, *, times: int = 1, loud_voice: bool = False) -> Facts:
         raise PartialError("2 of 3 failed")
     if name == "interrupt":
         raise KeyboardInterrupt
+    if name == "everybody":
+        return Facts({"hello": [f"number {i} of all" for i in range(times)], "seeds": [0, 1]})
     return Facts({"hello": name, "times": times, "loud": loud_voice, "more": {"a": 1}})
 
 
@@ -57,6 +59,18 @@ def test_a_signature_becomes_a_command(run: Any) -> None:
     code, out, _ = run("greet", "Ada", "--times", "3", "--loud-voice")
     assert code == 0
     assert out == "hello  Ada\ntimes  3\nloud   True\nmore\n  a  1\n"
+
+
+def test_a_long_list_has_a_line_an_entry_and_an_end(run: Any) -> None:
+    """What 48 files have wrong is told of the first ten; a script gets all of them."""
+    _, out, _ = run("greet", "everybody", "--times", "2")
+    assert out == "hello  ['number 0 of all', 'number 1 of all']\nseeds  [0, 1]\n"
+    _, out, _ = run("greet", "everybody", "--times", "48")
+    lines = out.splitlines()
+    assert lines[:2] == ["hello  48", "  number 0 of all"]
+    assert lines[10:] == ["  number 9 of all", "  and 38 more: --json lists all", "seeds  [0, 1]"]
+    _, out, _ = run("greet", "everybody", "--times", "48", "--json")
+    assert len(json.loads(out)["hello"]) == 48
 
 
 def test_json_is_for_scripts(run: Any) -> None:
