@@ -43,6 +43,7 @@ from samdomain.training.evaluation import Row, evaluate
 from samdomain.training.fit import fit
 from samdomain.training.model import BASE, adapted
 from samdomain.training.sample import Sample
+from samdomain.whole_file import whole_file
 
 RUNS = Path(__file__).parent / "runs"
 SEEDS = (0, 1, 2)
@@ -86,28 +87,32 @@ def plates() -> dict[str, Callable[[], Result]]:
     }
     changes |= {f"all-{seed}": passes["all"] for seed in SEEDS}
 
-    def made(cell: Callable[..., Result], *given: Any) -> Result:
-        write_plates(FOLDER / "plates", RUNS / "plates")
-        return cell(*given)
-
-    return {"plates-zero": partial(made, base, words, means)} | {
-        f"plates-{name}": partial(made, by_stages, f"plates-{name}", words, some)
+    cells = {"plates-zero": partial(base, words, means)} | {
+        f"plates-{name}": partial(by_stages, f"plates-{name}", words, some)
         for name, some in changes.items()
     }
+    lay = partial(write_plates, FOLDER / "plates", RUNS / "plates")
+    return {name: partial(laid_out, lay, cell) for name, cell in cells.items()}
 
 
 def points() -> dict[str, Callable[[], Result]]:
     """Return the cells of clicks."""
     words = ("--config=points", f"--data.folder={RUNS / 'points'}")
 
-    def made(cell: Callable[..., Result], *given: Any) -> Result:
-        write_points(FOLDER, RUNS / "points")
-        return cell(*given)
-
-    return {"points-zero": partial(made, untaught, words)} | {
-        f"points-{seed}": partial(made, trained, f"points-{seed}", words, (), by_source)
-        for seed in SEEDS
+    cells = {"points-zero": partial(untaught, words)} | {
+        f"points-{seed}": partial(trained, f"points-{seed}", words, (), by_source) for seed in SEEDS
     }
+    lay = partial(write_points, FOLDER, RUNS / "points")
+    return {name: partial(laid_out, lay, cell) for name, cell in cells.items()}
+
+
+def laid_out(lay: Callable[[], None], cell: Callable[[], Result]) -> Result:
+    """Lay data out as their config wants them, and measure a cell on them.
+
+    Cells may run beside each other: a file is written whole, or stays as it is.
+    """
+    lay()
+    return cell()
 
 
 def base(words: Sequence[str], measure: Measure) -> Result:
@@ -210,7 +215,8 @@ def write_plates(data: Path, folder: Path) -> None:
             "annotations": annotations,
             "categories": [{"id": 1, "name": "plate"}],
         }
-        (folder / f"{split}.json").write_text(json.dumps(content))
+        with whole_file(folder / f"{split}.json") as scratch:
+            scratch.write_text(json.dumps(content))
 
 
 def write_points(data: Path, folder: Path) -> None:
@@ -229,27 +235,32 @@ def write_points(data: Path, folder: Path) -> None:
     west, north = (min(numbers) for numbers in zip(*places, strict=True))
     with rasterio.open(nepal / "mosaic.tif") as mosaic:
         for name, (x, y) in zip(names, places, strict=True):
-            window = Window(TILE * (x - west), TILE * (y - north), TILE, TILE)
-            placed = rasterio.open(
-                tiles / name,
-                "w",
-                driver="GTiff",
-                compress="deflate",
-                width=TILE,
-                height=TILE,
-                count=mosaic.count,
-                dtype=mosaic.dtypes[0],
-                crs=mosaic.crs,
-                transform=mosaic.window_transform(window),
-            )
-            with placed:
-                placed.write(mosaic.read(window=window))
+            if not (tiles / name).exists():
+                window = Window(TILE * (x - west), TILE * (y - north), TILE, TILE)
+                write_tile(mosaic, window, tiles / name)
+
+
+def write_tile(mosaic: rasterio.DatasetReader, window: Window, path: Path) -> None:
+    """Cut a window out of a mosaic, without loss."""
+    profile = {
+        "driver": "GTiff",
+        "compress": "deflate",
+        "width": window.width,
+        "height": window.height,
+        "count": mosaic.count,
+        "dtype": mosaic.dtypes[0],
+        "crs": mosaic.crs,
+        "transform": mosaic.window_transform(window),
+    }
+    with whole_file(path) as scratch, rasterio.open(scratch, "w", **profile) as tile:
+        tile.write(mosaic.read(window=window))
 
 
 def link_to(source: Path, link: Path) -> None:
-    """Let a link stand for a file or folder of the data."""
-    link.unlink(missing_ok=True)
-    link.symlink_to(source.resolve())
+    """Let a link stand for a file or folder of the data, unless it does."""
+    if not (link.is_symlink() and link.resolve() == source.resolve()):
+        link.unlink(missing_ok=True)
+        link.symlink_to(source.resolve())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from samdomain.errors import InputError
-from samdomain.training.dataset import read_item
+from samdomain.training.cameras import Cameras
+from samdomain.training.dataset import SampleDataset, read_item
 from samdomain_geo.data import PolygonObjects
 
 TOUCHING = {"a": (10, 10, 50, 40), "b": (50, 10, 70, 40), "c": (-5, 60, 3, 64)}
@@ -46,6 +47,14 @@ def test_rows_are_chosen(folder: Path) -> None:
     assert mask.sum() == 600
     none = PolygonObjects("houses.geojson", smallest=9999).find(folder, "train").samples[0]
     assert none.masks.read().shape == (0, 80, 100)
+
+
+def test_looks_reach_training(folder: Path) -> None:
+    """As with other sources in folders: each look of a picture has its own masks."""
+    source = PolygonObjects("houses.geojson", smallest=13, looks=Cameras(2))
+    samples = source.find(folder, "train").samples
+    dataset = SampleDataset(samples, 1, source.augmentation())
+    assert [int(dataset[i].masks.sum()) for i in range(2)] == [1800, 900]
 
 
 def test_a_list_says_the_splits(folder: Path) -> None:
