@@ -1,18 +1,16 @@
 """Run the bundle `polyp_sam_sp` with the shipped adapter, beside the adapter itself.
 
-    python benchmarks/bundle.py [ADAPTER]     a folder, or a name: `polyp` by default
+    python benchmarks/bundle.py
 
 `evaluate` is MONAI's own measure on the test of Kvasir, by the bundle's configs; `benchmark` the
-figure of the same test in benchmarks/results/training, of the seed that ships, measured by
-`samdomain test`. They are to differ by no more than `bar`. `inference` counts the pixels in which
+figure of the same test in benchmarks/results/training/polyp-shipped.json, measured as `samdomain
+test` does. They are to differ by no more than `bar`. `inference` counts the pixels in which
 masks that the bundle writes differ from those of `samdomain med segment`, in plain torch, which
 bundles run in, and as it comes, with OpenVINO where that is installed. The result is
-benchmarks/results/bundle/NAME.json.
+benchmarks/results/bundle/polyp.json.
 """
 
-import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +21,11 @@ from monai.bundle.workflows import ConfigWorkflow
 from PIL import Image
 from real_data import FOLDER
 
-from samdomain.adapter_file import read_adapter
-from samdomain.adapter_file.shipped import find_adapter
 from samdomain_med.bundle import write_bundle
 from samdomain_med.verbs.segment import segment
 
 BUNDLE = "polyp_sam_sp"
-CELLS = "polyp-recommended"  # cells of benchmarks/training.py that the adapter is chosen from
+ADAPTER = "polyp"
 BAR = 0.002
 DATA = FOLDER / "kvasir-seg"
 IMAGES = DATA / "test" / "images"
@@ -38,38 +34,28 @@ Result = dict[str, Any]
 
 
 def main() -> None:
-    """Measure the adapter that the command line names."""
-    adapter = sys.argv[1] if len(sys.argv) > 1 else "polyp"
-    name = Path(adapter).resolve().parent.name if Path(adapter).name == "adapter" else adapter
-    write_cell("bundle", Path(name).name, partial(measure, adapter))
+    """Measure what ships."""
+    write_cell("bundle", ADAPTER, measure)
 
 
-def measure(adapter: str) -> Result:
+def measure() -> Result:
     """Return the figures of both ways, and in how many pixels their masks differ."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         bundle = folder / BUNDLE
-        write_bundle(BUNDLE, adapter, bundle)
+        write_bundle(BUNDLE, ADAPTER, bundle)
         figures = evaluated(bundle, folder)
         inferred(bundle, folder)
-        masks = {name: segmented(adapter, name, folder) for name in ways()}
-    seed, known = benchmarked(adapter)
+        masks = {name: segmented(name, folder) for name in ways()}
+    known = read_cell("training", f"{ADAPTER}-shipped")["test"]
     apart = {name: abs(figures[name] - known[f"image_{name}"]) for name in figures}
     return {
-        "seed": seed,
         "evaluate": figures,
         "benchmark": {name: known[f"image_{name}"] for name in figures},
         "apart": {name: round(one, 4) for name, one in apart.items()},
         "bar": BAR,
         "inference": masks,
     }
-
-
-def benchmarked(adapter: str) -> tuple[int, dict[str, float]]:
-    """Return the seed of an adapter, and what the benchmark of its training found on the test."""
-    folder = find_adapter(adapter)
-    told = read_adapter(folder).card.metrics.get("seed", folder.parent.name.rpartition("-")[2])
-    return int(told), read_cell("training", f"{CELLS}-{int(told)}")["test"]
 
 
 def evaluated(bundle: Path, folder: Path) -> dict[str, float]:
@@ -86,10 +72,10 @@ def inferred(bundle: Path, folder: Path) -> None:
     run(bundle, ["inference"], "infer", folder / "bundle", **words)
 
 
-def segmented(adapter: str, way: str, folder: Path) -> Result:
+def segmented(way: str, folder: Path) -> Result:
     """Write the command's masks in one of `ways`, and count what the bundle's have otherwise."""
     with ways()[way]():
-        segment(IMAGES, out=folder / way, adapter=adapter)
+        segment(IMAGES, out=folder / way, adapter=ADAPTER)
     written = sorted((folder / "bundle").glob("*_mask.png"))
     counts = [int((read(path) != read(folder / way / path.name)).sum()) for path in written]
     return {

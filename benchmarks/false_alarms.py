@@ -4,11 +4,14 @@
 
 Of each image of Kvasir's validation and test one crop of 200 px is taken that holds no pixel of a
 polyp, by chance and always the same; an image without room for one gives none. An alarm is a crop
-of which more than 1% is marked. `bar` is what is asked for of all crops together. The result is
-benchmarks/results/false_alarms/NAME.json.
+of which more than 1% is marked. `bar` is what is asked for of all crops together. `val by peak` is
+what the recipe's `peak` was chosen by: the alarms, and the polyps whose marks it takes away, of
+validation alone. The result is benchmarks/results/false_alarms/NAME.json.
 """
 
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,15 +21,18 @@ from grid import write_cell
 from real_data import FOLDER
 from torch import Tensor
 
+from samdomain.recipes import SamSP
 from samdomain.segmenter import Segmenter, load_segmenter
 from samdomain.training.dataset import read_item
 from samdomain.training.folders import Folders
 from samdomain.training.free_squares import pixels_in_squares
+from samdomain.training.sample import Sample
 
 SIDE = 200  # pixels
 ALARM = 0.01  # share of a crop's area
 BAR = 0.1
 SPLITS = ("val", "test")
+PEAKS = (0.5, 0.8, 0.9, 0.94, 0.96, 0.98, 0.99)
 
 
 def main() -> None:
@@ -47,6 +53,29 @@ def measure(adapter: str) -> dict[str, Any]:
         **{split: told(own) for split, own in shares.items()},
         "together": told(every),
         "bar": BAR,
+        "val by peak": by_peak(fast),
+    }
+
+
+@torch.no_grad()
+def by_peak(segmenter: Segmenter) -> dict[str, dict[str, float]]:
+    """Return the alarms of validation, and the polyps that go unmarked, at each peak."""
+    recipe = segmenter.recipe
+    if not isinstance(recipe, SamSP):
+        raise TypeError(f"the recipe {recipe.name!r} has no peak")
+
+    def shares(image: Tensor) -> list[float]:
+        embedding = segmenter.encode(image[None])
+        asked = (replace(recipe, peak=peak) for peak in PEAKS)
+        answers = (one.answer(segmenter.sam, embedding).logits for one in asked)
+        return [float((one > 0).float().mean()) for one in answers]
+
+    free = torch.tensor([shares(one) for one in crops("val")])
+    polyps = torch.tensor([shares(read_item(one).image.float()) for one in samples("val")])
+    alarms, unmarked = (free > ALARM).float().mean(0), (polyps == 0).float().mean(0)
+    return {
+        str(peak): {"alarms": round(float(alarm), 4), "polyps unmarked": round(float(lost), 4)}
+        for peak, alarm, lost in zip(PEAKS, alarms, unmarked, strict=True)
     }
 
 
@@ -70,13 +99,18 @@ def marked(segmenter: Segmenter, pieces: list[Tensor]) -> list[float]:
 def crops(split: str) -> list[Tensor]:
     """Return a crop (3, SIDE, SIDE) without a polyp of each image that has room for one."""
     found = []
-    for number, sample in enumerate(Folders().find(FOLDER / "kvasir-seg", split).samples):
+    for number, sample in enumerate(samples(split)):
         item = read_item(sample)
         place = free_place(item.masks.bool().any(dim=0), number)
         if place is not None:
             top, left = place
             found.append(item.image[:, top : top + SIDE, left : left + SIDE].float())
     return found
+
+
+def samples(split: str) -> Sequence[Sample]:
+    """Return the images of a split."""
+    return Folders().find(FOLDER / "kvasir-seg", split).samples
 
 
 def free_place(mask: Tensor, seed: int) -> tuple[int, int] | None:

@@ -108,7 +108,8 @@ def unet(place: str, seed: int) -> Result:
         lr=1e-3,
     )
     task.minutes = MINUTES
-    every = SampleDataset(data.found("train").samples, len(VIEWS))
+    looks = data.source.augmentation()
+    every = SampleDataset(data.found("train").samples, len(VIEWS), looks)
     sampler = ViewSampler(every.samples, every.variants, seed)
     loaders = [
         DataLoader(Tiles(every), data.batch_size, sampler=sampler, drop_last=True),

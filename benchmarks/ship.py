@@ -3,10 +3,12 @@
     python benchmarks/ship.py polyp     from benchmarks/runs and benchmarks/results
 
 Of the seeds that are there, the one with the best figure on validation ships. The model card has
-the words of the shipped config, and the figures of every seed, with those of the test beside; and
-the false alarms of what ships, where benchmarks/false_alarms.py measured its run:
+the words of the shipped config, and the figures of every seed, with those of the test beside. How
+it answers is what the config says now. Of polyps the card also has what is measured of the adapter
+that ships, false alarms among it; afterwards ship once more:
 
-    python benchmarks/false_alarms.py benchmarks/runs/polyp-recommended-0/adapter
+    python benchmarks/training.py polyp-shipped
+    python benchmarks/false_alarms.py
 """
 
 import sys
@@ -45,7 +47,7 @@ class Shipped:
 ADAPTERS: Mapping[str, Shipped] = {
     "polyp": Shipped("samdomain_med", "training", "polyp-recommended", "dice"),
     "points": Shipped("samdomain_geo", "training", "points", "one_click"),
-    "landcover": Shipped("samdomain_geo", "landcover", "dubai-samed", "miou"),
+    "landcover": Shipped("samdomain_geo", "landcover", "dubai-samed", "pooled_miou"),
     "building-change": Shipped("samdomain_geo", "change", "sam_cd", "change_f1"),
 }
 
@@ -61,15 +63,22 @@ def ship(name: str) -> Path:
     loaded = load_adapter(RUNS / f"{one.cells}-{best}" / "adapter")
     if loaded.adapter is None:
         raise SystemExit(f"{RUNS / f'{one.cells}-{best}'} holds no adapter")
-    words = Command("fit", [f"--config={name}"]).build(0).module.card
+    module = Command("fit", [f"--config={name}"]).build(0).module
+    words = module.card
     card = replace(
         loaded.adapter.card,
+        options=module.recipe.to_json(),
         summary=words.summary,
         licence=words.licence,
         data=tuple(words.data),
         modality=words.modality,
         intended_use=words.intended_use,
-        metrics={"seed": int(best), **figures(cells), **alarms(f"{one.cells}-{best}")},
+        metrics={
+            "seed": int(best),
+            **figures(cells),
+            **as_shipped(one.group, name),
+            **alarms(name),
+        },
     )
     folder = PLUGINS / one.plugin / "adapters" / name
     save_adapter(loaded.sam, folder, card, dtype=torch.float16, overwrite=True)
@@ -95,11 +104,19 @@ def flat(name: str, values: Any) -> Iterator[tuple[str, float]]:
         yield name, values
 
 
-def alarms(run: str) -> dict[str, float]:
-    """Return how often an adapter marks something where there is nothing, where it is measured."""
-    if not (RESULTS / "false_alarms" / f"{run}.json").exists():
+def as_shipped(group: str, name: str) -> dict[str, float]:
+    """Return the figures of an adapter as it ships, where that is a cell of its own."""
+    if not (RESULTS / group / f"{name}-shipped.json").exists():
         return {}
-    told = read_cell("false_alarms", run)["together"]
+    cell = read_cell(group, f"{name}-shipped")
+    return dict(flat("as it ships", {split: cell[split] for split in ("val", "test")}))
+
+
+def alarms(name: str) -> dict[str, float]:
+    """Return how often an adapter marks something where there is nothing, where it is measured."""
+    if not (RESULTS / "false_alarms" / f"{name}.json").exists():
+        return {}
+    told = read_cell("false_alarms", name)["together"]
     return {"free crops": told["crops"], "free crops with a false alarm": told["alarms"]}
 
 

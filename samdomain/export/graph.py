@@ -14,6 +14,7 @@ from samdomain.injection import fold
 from samdomain.masks import tight_boxes
 from samdomain.prompting import image_cells
 from samdomain.recipes import SAMed, SamLP, SamSP
+from samdomain.recipes.answering import silenced
 from samdomain.sam import Embedding, Frame, Sam
 from samdomain.sam.encoding import normalise
 from samdomain.sam.frame import resize_image
@@ -113,7 +114,7 @@ Answering = Callable[[SegmenterGraph, Embedding], Tensor]
 def _answer_of(recipe: Any) -> Answering:
     """Return how a recipe answers without prompts, in operations alone."""
     if isinstance(recipe, SamSP):
-        return lambda graph, embedding: _self_prompted(graph, embedding, recipe.rounds)
+        return lambda graph, embedding: _self_prompted(graph, embedding, recipe)
     if isinstance(recipe, SAMed):
         return _classified
     if isinstance(recipe, SamLP) and recipe.refinement is None:
@@ -130,11 +131,11 @@ def _classified(graph: SegmenterGraph, embedding: Embedding) -> Tensor:
     return head_of(sam).class_logits(embedding, sam.prompt_encoder)
 
 
-def _self_prompted(graph: SegmenterGraph, embedding: Embedding, rounds: int) -> Tensor:
+def _self_prompted(graph: SegmenterGraph, embedding: Embedding, recipe: SamSP) -> Tensor:
     logits, _ = graph.decode(embedding)
-    for _ in range(rounds):
+    for _ in range(recipe.rounds):
         logits, _ = graph.decode(embedding, graph.boxes(logits))
-    return logits
+    return silenced(logits, graph.cells[None], recipe.peak)
 
 
 def _best(graph: SegmenterGraph, embedding: Embedding, *, multimask: bool) -> Tensor:

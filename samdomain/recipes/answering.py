@@ -1,5 +1,6 @@
 """Ask a SAM about encoded images, as every recipe does."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -15,6 +16,8 @@ from samdomain.sam import Embedding, Prediction, Prompts, SamLike, decode
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """Compare a predicted and a true mask, both bool, as `dice_score` does."""
+
+_BELOW = 1e-3  # logits: what is silenced is a little less likely than not
 
 
 def ask(sam: SamLike, embedding: Embedding, prompts: Prompts) -> Prediction:
@@ -67,6 +70,24 @@ def ask_true_boxes(
     chance = torch.default_generator
     boxes = rough_boxes_around(chosen.masks, chance, images=chosen.images, share=jitter)
     return answer_to(decode(sam, embedding, boxes), chosen.masks)
+
+
+def silenced(
+    logits: Float[Tensor, "n m s s"], cells: Bool[Tensor, "#n s s"], peak: float
+) -> Float[Tensor, "n m s s"]:
+    """Lower all logits of an image below 0 where some are above, and none reaches the peak.
+
+    Their order stays: who looks for what is likeliest finds it still.
+
+    Args:
+        logits: answers in the decoder's resolution.
+        cells: which of their cells have a part of the image, as `image_cells` tells.
+        peak: probability from 0.5 to below 1.
+    """
+    own = logits.masked_fill(~cells[:, None], -torch.inf)
+    highest = own.amax(dim=(1, 2, 3), keepdim=True)
+    unsure = (highest > 0) & (highest < math.log(peak / (1 - peak)))
+    return torch.where(unsure, logits - highest - _BELOW, logits)
 
 
 def is_one_click(prompts: Prompts) -> bool:

@@ -193,7 +193,10 @@ class Pooling(Recipe, Protocol):
     """A recipe whose best figure is no mean over masks, as F1 of all pixels together."""
 
     def pooled(self, means: Mapping[str, float]) -> dict[str, float]:
-        """Return further figures, from the means of those that `measure` gives."""
+        """Return the figures to tell, from the means of those that `measure` gives.
+
+        What a pooled figure is made of, and tells nothing by itself, is not among them.
+        """
         ...
 
 

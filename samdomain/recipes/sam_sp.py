@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from samdomain.errors import InputError
 from samdomain.injection import Injected
 from samdomain.lora import LoRA
 from samdomain.losses import self_distillation_loss
@@ -16,12 +17,13 @@ from samdomain.metrics import dice_score
 from samdomain.prompting import (
     ToPrompts,
     boxes_around,
+    image_cells,
     predicted_boxes,
     roughened,
     self_prompt,
     whole_images,
 )
-from samdomain.recipes.answering import ask, score_images
+from samdomain.recipes.answering import ask, score_images, silenced
 from samdomain.recipes.batch import Batch
 from samdomain.recipes.legend import THING, Legend
 from samdomain.recipes.mask_loss import DICE, MaskLoss
@@ -31,6 +33,7 @@ from samdomain.recipes.values import Values
 from samdomain.sam import Embedding, Prediction, Prompts, Sam, SamLike, encode
 
 _COST = MaskLoss(focal=5.0)
+_ANY = 0.5  # a probability that all marks have
 
 FULL = Tuning(injections=(LoRA(rank=4),), parts=("decoder", "prompt_encoder"))
 """The paper's: low-rank updates in all of the encoder, decoder and prompt encoder as a whole."""
@@ -70,6 +73,9 @@ class SamSP(Values):
             standard deviation.
         rehearsal: share of the images whose true box asks in training, in the place of their own.
             Who trains by `decode` alone, without true masks, has none.
+        peak: probability, at temperature 1, that the surest pixel of an image has to reach in the
+            last pass, or nothing is found in it. What training taught to be somewhere in each
+            image is marked without conviction where it is not; from 0.5 on, which asks for nothing.
         rate: learning rate.
         share: part of the training's steps; there is no other stage.
 
@@ -87,8 +93,17 @@ class SamSP(Values):
     rounds: int = 1
     jitter: float = 0.05
     rehearsal: float = 0.5
+    peak: float = _ANY
     rate: float = 1e-3
     share: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a peak that marks cannot have, or have not to reach."""
+        if not _ANY <= self.peak < 1:
+            raise InputError(
+                f"peak is {self.peak}: give a probability from 0.5, which any mark reaches, to "
+                "below 1"
+            )
 
     @classmethod
     def presets(cls) -> Mapping[str, "SamSP"]:
@@ -158,9 +173,11 @@ class SamSP(Values):
     def passes(self, sam: SamLike, embedding: Embedding) -> tuple[Prediction, ...]:
         """Return the first answer and what became of it in each later pass.
 
-        Where first and last disagree, the model is not sure of what it found.
+        Where first and last disagree, the model is not sure of what it found; so they do where
+        the last is not sure enough of anything, and finds nothing.
         """
-        return self_prompt(sam, embedding, self.rounds)
+        *first, last = self_prompt(sam, embedding, self.rounds)
+        return (*first, self._sure(last))
 
     @torch.no_grad()
     def predict(self, sam: SamLike, images: Images, prompts: Prompts | None = None) -> Prediction:
@@ -175,6 +192,13 @@ class SamSP(Values):
             "dice": score_images(dice_score, others[-1] if others else first, batch),
             "dice_first": score_images(dice_score, first, batch),
         }
+
+    def _sure(self, last: Prediction) -> Prediction:
+        """Find nothing in images where nothing reaches the peak."""
+        size = last.low_res.shape[-1]
+        cells = [image_cells(last.frame, image, size) for image in last.images.tolist()]
+        seen = torch.stack(cells).to(last.low_res.device)
+        return replace(last, low_res=silenced(last.low_res, seen, self.peak))
 
     def _rehearsed(self, batch: Batch) -> dict[int, Float[Tensor, "4"]]:
         """Return the true boxes of the images that are asked by them, chosen by chance."""

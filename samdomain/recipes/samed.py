@@ -76,7 +76,7 @@ class SAMed(Values):
 
     name: ClassVar[str] = "samed"
     output: ClassVar[str] = "semantic"
-    monitor: ClassVar[str] = "miou"
+    monitor: ClassVar[str] = "pooled_miou"
 
     classes: tuple[str, ...] = ("background", "object")
     head: Head = "tokens"
@@ -178,14 +178,29 @@ class SAMed(Values):
         """Measure each image: the mean IoU of the classes in it, and the share of right pixels.
 
         A class counts that is in the truth or in the answer; pixels that nobody labelled do not.
+        `both_CLASS` and `either_CLASS` are the shares of pixels behind an IoU, for `pooled`.
         """
         prediction = self.answer(sam, batch.encoded(sam))
         rows = [
             self._scores(prediction[i].logits[0], true, labelled)
             for i, (true, labelled) in enumerate(self._truth(batch))
         ]
-        miou, accuracy = zip(*rows, strict=True)
-        return {"miou": torch.stack(miou).cpu(), "accuracy": torch.stack(accuracy).cpu()}
+        return {name: torch.stack([row[name] for row in rows]).cpu() for name in rows[0]}
+
+    def pooled(self, means: Mapping[str, float]) -> dict[str, float]:
+        """Return the figures to tell: IoU of each class over all pixels, and their mean.
+
+        Images count alike, whatever their size. A mean over images would count a few pixels of a
+        class, where an image shows no more of it, like all of it elsewhere.
+        """
+        shares = {one: (means[f"both_{one}"], means[f"either_{one}"]) for one in self.classes}
+        iou = {one: both / either for one, (both, either) in shares.items() if either}
+        return {
+            "miou": means["miou"],
+            "accuracy": means["accuracy"],
+            "pooled_miou": sum(iou.values()) / len(iou) if iou else 1.0,
+            **{f"pooled_iou_{one}": value for one, value in iou.items()},
+        }
 
     def _truth(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the planes of each image's classes, and where it is labelled."""
@@ -193,11 +208,18 @@ class SAMed(Values):
             planes = self.legend.planes(mask, name) & seen
             yield planes, self.legend.labelled(planes) & seen
 
-    def _scores(self, logits: Tensor, true: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
+    def _scores(self, logits: Tensor, true: Tensor, labelled: Tensor) -> dict[str, Tensor]:
         true, labelled = true.to(logits.device), labelled.to(logits.device)
         found = self.legend.decide(logits) & labelled
         both, either = (found & true).sum((1, 2)), (found | true).sum((1, 2))
         right = (found == true).all(dim=0)[labelled].float()
         iou = (both / either)[either > 0]
         one = logits.new_ones(())  # where there is nothing to be wrong about
-        return iou.mean() if len(iou) else one, right.mean() if len(right) else one
+        figures = {
+            "miou": iou.mean() if len(iou) else one,
+            "accuracy": right.mean() if len(right) else one,
+        }
+        for kind, pixels in (("both", both), ("either", either)):
+            shares = pixels / labelled.numel()
+            figures |= {f"{kind}_{n}": s for n, s in zip(self.classes, shares, strict=True)}
+        return figures

@@ -235,7 +235,7 @@ class Adaptation(LightningModule):
         names = dict.fromkeys(name for one in gathered for name in one)
         joined = {n: torch.cat([one[n] for one in gathered if n in one]) for n in names}
         means = {name: float(values.mean()) for name, values in joined.items() if len(values)}
-        return {**means, **(self.recipe.pooled(means) if isinstance(self.recipe, Pooling) else {})}
+        return self.recipe.pooled(means) if isinstance(self.recipe, Pooling) else means
 
     def _check_dates(self, batch: Batch) -> None:
         """Refuse pairs where one date is asked for, and the other way round."""

@@ -1,13 +1,13 @@
 """Measure an adapted model on a split: figures a mask, and means."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from samdomain.cache import LatestSam
-from samdomain.recipes import Calibration, Recipe
+from samdomain.recipes import Calibration, Pooling, Recipe
 from samdomain.sam import SamLike
 from samdomain.training.dataset import collate, read_item
 from samdomain.training.epoch_log import to_csv
@@ -24,10 +24,12 @@ class Evaluation:
         rows: one row a mask: image, mask, and the figures.
         pooled: figures of all pixels of all images together; empty for a recipe that needs
             prompts.
+        pool: makes the figures to tell of the means over the masks; see `Pooling`.
     """
 
     rows: tuple[Row, ...]
     pooled: Mapping[str, float]
+    pool: Callable[[Mapping[str, float]], dict[str, float]] = dict
 
     def means(self) -> dict[str, float]:
         """Return the mean of each figure over the masks, and the pooled figures."""
@@ -35,7 +37,7 @@ class Evaluation:
             name for row in self.rows for name in row if name not in {"image", "mask"}
         )
         means = {name: _mean([row[name] for row in self.rows if name in row]) for name in names}
-        return {**means, **self.pooled}
+        return {**self.pool(means), **self.pooled}
 
     def write(self, path: Path) -> None:
         """Write the rows as CSV, the means last."""
@@ -75,7 +77,8 @@ def evaluate(
                 calibration.add(logits, tally.planes(batch))
             own = [{**own[0], **answer}, *own[1:]] if own else [answer]
         rows += [{"image": sample.name, "mask": i, **row} for i, row in enumerate(own)]
-    return Evaluation(tuple(rows), {} if tally is None else tally.pooled())
+    pooled = {} if tally is None else tally.pooled()
+    return Evaluation(tuple(rows), pooled, recipe.pooled if isinstance(recipe, Pooling) else dict)
 
 
 def _rows(figures: Mapping[str, Sequence[float]]) -> range:

@@ -38,6 +38,7 @@ _PUBLISHED = ChangeHead(
 _ENTROPY = ClassCost(cross_entropy=1.0, dice=0.0)
 _RGB = 3
 _DATES, _PAIR = 2, 4  # and the dimensions of (T, C, H, W)
+_SHARES = ("both", "found", "changed")  # of a pair's pixels: what F1 of all pairs is made of
 
 
 @dataclass(frozen=True)
@@ -209,12 +210,13 @@ class SamCD(Values):
         return {name: torch.tensor([row[name] for row in rows]) for name in rows[0]}
 
     def pooled(self, means: Mapping[str, float]) -> dict[str, float]:
-        """Return the figures of all pixels of all pairs, from the means of those of each.
+        """Return the figures to tell, those of all pixels of all pairs among them.
 
         Pairs count alike, whatever their size.
         """
-        shares = (means[name] for name in ("both", "found", "changed"))
-        return ChangeCounts(*shares, 1.0).figures()
+        shares = (means[name] for name in _SHARES)
+        alone = {name: value for name, value in means.items() if name not in _SHARES}
+        return {**alone, **ChangeCounts(*shares, 1.0).figures()}
 
 
 def _cells(masks: Sequence[Tensor], found: Prediction, size: int) -> Float[Tensor, "n s s"]:
@@ -227,9 +229,8 @@ def _scores(found: Tensor, true: Tensor, seen: Tensor) -> dict[str, float]:
     true, seen = true.to(found.device), seen.to(found.device)
     found, true = found & seen, true & seen
     counts = ChangeCounts.of(found, true)
-    shares = {"both": counts.both, "found": counts.found, "changed": counts.changed}
     return {
         "pair_f1": float(dice_score(found, true)),
         "pair_iou": float(iou_score(found, true)),
-        **{name: one / counts.total for name, one in shares.items()},
+        **{name: getattr(counts, name) / counts.total for name in _SHARES},
     }

@@ -180,7 +180,7 @@ def _config(
         options |= {"bands": found.bands, "rgb": list(range(min(_RGB, found.bands)))}
     values = {
         "model": {
-            "recipe": {"name": "samed", "preset": "recommended", "options": options},
+            "recipe": {"name": "samed", "preset": "pyramid", "options": options},
             "base": {name: one for name, one in base.items() if one is not None},
             "card": {
                 "summary": f"Names {', '.join(names)} in scenes.",

@@ -71,12 +71,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lambda: adapted(SamSP()),
         lambda: adapted(SamSP(rounds=2), padding="both", scaling="minmax"),
         lambda: adapted(SamSP(rounds=0)),
+        lambda: adapted(SamSP(peak=0.99)),
         lambda: adapted(SAMed(classes=("background", "roof", "road"))),
         lambda: adapted(SAMed(head="pyramid")),
         lambda: adapted(SamLP(refinement=None)),
         lambda: adapted(SamLP(refinement=None, multimask=True)),
     ],
-    ids=["sam_sp", "two rounds", "null", "samed", "pyramid", "samlp", "best of three"],
+    ids=["sam_sp", "two rounds", "null", "peak", "samed", "pyramid", "samlp", "best of three"],
 )
 def test_a_graph_answers_as_its_segmenter(
     made: Callable[[], Segmenter], size: tuple[int, int]

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from samdomain import Prompts, decode, encode, trainable_parameters
+from samdomain.errors import InputError
 from samdomain.losses import dice_loss, self_distillation_loss
 from samdomain.prompting import boxes_around, low_res_masks, predicted_boxes
 from samdomain.recipes import Batch, SamSP, preset
+from samdomain.recipes.answering import silenced
 from samdomain.recipes.mask_loss import DICE
 from samdomain.sam import Sam
 
@@ -133,3 +135,37 @@ def test_images_without_an_object_are_asked_by_their_own_box(sam: Sam, batch: Ba
         ]
     torch.testing.assert_close(answers[0][0], answers[1][0])
     assert not torch.equal(answers[0][1], answers[1][1])
+
+
+@torch.no_grad()
+def test_what_is_nowhere_sure_is_not_found(sam: Sam, batch: Batch) -> None:
+    """Of two images the one whose surest pixel is under the peak has an empty mask."""
+    embedding = encode(sam, batch.images)
+    plain = SamSP().passes(sam, embedding)
+    highest = plain[-1].low_res.amax(dim=(1, 2, 3)).sort().values
+    assert highest[0] > 0
+    between = float(highest[:2].mean().sigmoid())
+    *first, last = SamSP(peak=between).passes(sam, embedding)
+    torch.testing.assert_close(first[0].low_res, plain[0].low_res)
+    unsure = plain[-1].low_res.amax(dim=(1, 2, 3)) == highest[0]
+    assert not (last.low_res[unsure] > 0).any()
+    torch.testing.assert_close(last.low_res[~unsure], plain[-1].low_res[~unsure])
+    ordered = last.low_res[unsure].flatten()[plain[-1].low_res[unsure].flatten().argsort()]
+    assert (ordered.diff() >= 0).all()
+
+
+def test_padding_makes_nothing_sure() -> None:
+    """The surest cell lies beside the image: it is not seen."""
+    logits = torch.full((1, 1, 4, 4), 0.5)
+    logits[..., 3, 3] = 9
+    cells = torch.ones(1, 4, 4, dtype=torch.bool)
+    assert torch.equal(silenced(logits, cells, 0.9), logits)
+    cells[:, 3] = False
+    assert (silenced(logits, cells, 0.9)[..., :3, :] < 0).all()
+
+
+@pytest.mark.parametrize("peak", [0.4, 1.0])
+def test_a_peak_is_a_probability_that_marks_may_have(peak: float) -> None:
+    """What no mark can miss, or reach, is refused."""
+    with pytest.raises(InputError, match="give a probability"):
+        SamSP(peak=peak)

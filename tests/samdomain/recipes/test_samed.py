@@ -11,6 +11,7 @@ from samdomain.losses import class_loss, dice_loss
 from samdomain.prompting import low_res_masks
 from samdomain.recipes import Batch, ClassCost, Legend, SAMed, preset
 from samdomain.sam import Sam
+from samdomain.training.tallies import ClassTally
 
 THREE = ("field", "water", "road")
 
@@ -75,6 +76,35 @@ def test_ignored_pixels_are_not_measured(sam: Sam) -> None:
     figures = recipe.measure(sam, Batch(land().images, [answer]))
     assert figures["miou"].item() == pytest.approx(1)
     assert figures["accuracy"].item() == pytest.approx(1)
+
+
+def test_pooled_figures_are_of_all_pixels(sam: Sam) -> None:
+    """A class of four pixels in one image and of many in the next counts by its pixels."""
+    recipe = SAMed(("ground", "water", "never"))
+    recipe.adapt(sam)
+    image = land().images[0]
+    found = recipe.predict(sam, image[None]).logits[0].argmax(0).clamp(max=1)
+    few, many = found.clone(), found.clone()
+    few[:2, :2] = 1 - few[:2, :2]
+    many[:32] = 1 - many[:32]
+    batches = [Batch(image[None], [one]) for one in (few, many)]
+    rows = [recipe.measure(sam, one) for one in batches]
+    means = {name: float(torch.cat([row[name] for row in rows]).mean()) for name in rows[0]}
+    tally = ClassTally(recipe.legend)
+    for one in batches:
+        tally.add(recipe.predict(sam, one.images).logits[0], one)
+    assert recipe.pooled(means)["pooled_miou"] == pytest.approx(tally.pooled()["pooled_miou"])
+    by_hand = {f"both_{one}": 0.0 for one in recipe.classes}
+    by_hand |= {f"either_{one}": 0.0 for one in recipe.classes}
+    by_hand |= {"both_ground": 0.6, "either_ground": 0.8, "both_water": 0.1, "either_water": 0.4}
+    told = recipe.pooled(by_hand | {"miou": 0.9, "accuracy": 0.7})
+    assert told == {
+        "miou": 0.9,
+        "accuracy": 0.7,
+        "pooled_miou": pytest.approx(0.5),  # of the two classes that are somewhere
+        "pooled_iou_ground": pytest.approx(0.75),
+        "pooled_iou_water": pytest.approx(0.25),
+    }
 
 
 def test_labels_may_overlap(sam: Sam, fit) -> None:

@@ -1,7 +1,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -9,13 +8,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from samdomain.training.adapter_writer import AdapterWriter
-
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*tensorboardX"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.. is deprecated"),
-    pytest.mark.filterwarnings("ignore:The number of training batches"),
-]
 
 
 class Rising(LightningModule):

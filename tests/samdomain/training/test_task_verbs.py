@@ -12,8 +12,6 @@ from PIL import Image
 from samdomain.cli import main
 from samdomain.segmenter import load_segmenter
 
-pytestmark = pytest.mark.filterwarnings("ignore:The number of training batches")
-
 
 def write_config(path: Path, **model: Any) -> Path:
     sections = {

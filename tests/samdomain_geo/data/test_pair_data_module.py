@@ -23,14 +23,6 @@ from samdomain_geo.data import PairDataModule
 
 SIZE = 32
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:Found .* module.* in eval mode"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.. is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*tensorboardX"),
-    pytest.mark.filterwarnings("ignore:The number of training batches"),
-]
-
 
 def write(path: Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,14 +17,6 @@ from samdomain_geo.tasks import SamChangeDetection
 
 SIZE = 48
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:Found .* module.* in eval mode"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.. is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*tensorboardX"),
-    pytest.mark.filterwarnings("ignore:Trying to infer the `batch_size`"),
-]
-
 
 def make_task(**changes: Any) -> SamChangeDetection:
     return SamChangeDetection(**{"weights": "tiny", **changes})

@@ -16,11 +16,6 @@ from samdomain_geo.domain import domain
 Make = Callable[[str, Path], None]
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:Found .* module.* in eval mode"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.. is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*tensorboardX"),
-    pytest.mark.filterwarnings("ignore:The number of training batches"),
     # torchgeo hands tensors to matplotlib
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning"),
 ]

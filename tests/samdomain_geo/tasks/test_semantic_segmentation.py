@@ -21,14 +21,6 @@ from samdomain_geo.tasks import SamSemanticSegmentation
 Make = Callable[..., SamSemanticSegmentation]
 Loss = Callable[[SamSemanticSegmentation, dict[str, Tensor]], Tensor]
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:Found .* module.* in eval mode"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.. is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*tensorboardX"),
-    pytest.mark.filterwarnings("ignore:Trying to infer the `batch_size`"),
-]
-
 
 def train(task: SamSemanticSegmentation, folder: Path, batch: dict[str, Tensor]) -> Trainer:
     """Fit two epochs of one batch, and measure on it."""

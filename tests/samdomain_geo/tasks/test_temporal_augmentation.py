@@ -17,13 +17,6 @@ from samdomain_geo.tasks import SamChangeDetection, TemporalAugmentation
 
 SIZE = 8
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:Found .* module.* in eval mode"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.. is deprecated"),
-    pytest.mark.filterwarnings("ignore:Trying to infer the `batch_size`"),
-]
-
 
 def make_batch(count: int = 64, rows: int = SIZE, columns: int = SIZE) -> dict[str, Tensor]:
     """Pairs of 0 to 1 whose first date, first channel is what the mask says in 255ths."""
