@@ -69,8 +69,8 @@ with open_scene(own["before"]) as scene:
 #
 # `init` measures the labelled objects, chooses a chip, and says what it chose in the file. `fit`
 # trains low-rank updates in the encoder's last block and a light decoder over its maps (`samed`,
-# preset `pyramid`). What it wrote is a folder: curves, a table of epochs, and the adapter, whose card
-# tells classes, pixel size and chip.
+# preset `pyramid`). What it wrote is a folder: curves, a table of epochs, and the adapter, whose
+# card tells classes, pixel size and chip.
 
 # %%
 config = folder / "buildings.yaml"

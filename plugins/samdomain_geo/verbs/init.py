@@ -202,7 +202,7 @@ def _config(
     polygons = ", ".join(f"{number} {name}" for name, number in found.polygons.most_common())
     pixel = "unknown, the scene has no CRS" if found.pixel is None else f"{found.pixel} m"
     head = (
-        f"# Names {', '.join(names)} in scenes like {Path(source.scenes[0]).name}: SAMed.",
+        f"# Names {', '.join(names)} in scenes like {Path(source.scenes[0]).name}.",
         "#",
         "#     samdomain fit --config THIS_FILE",
         "#     samdomain segment SCENE --adapter runs/THIS_NAME/adapter --out DIR",
