@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 from torchgeo.trainers import SemanticSegmentationTask
-from torchmetrics import JaccardIndex
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from samdomain.recipes import ClassCost, total
 from samdomain.training.dataset import SampleDataset
@@ -18,6 +18,16 @@ from samdomain.training.objects import UNLABELLED
 from samdomain_geo.classes.class_network import filled_up
 
 MEAN_IOU = "MeanIoU"
+
+
+class MeanIoU(MulticlassConfusionMatrix):
+    """Mean IoU of the classes that the truth has, over all pixels, as `samed` chooses by it."""
+
+    def compute(self) -> Tensor:
+        """Return the mean."""
+        matrix = super().compute().double()
+        true, found, both = matrix.sum(1), matrix.sum(0), matrix.diagonal()
+        return (both / (true + found - both))[true > 0].mean()
 
 
 class UNet(SemanticSegmentationTask):
@@ -36,12 +46,7 @@ class UNet(SemanticSegmentationTask):
     def configure_metrics(self) -> None:
         """Add the mean IoU over the classes: torchgeo's own is over the pixels."""
         super().configure_metrics()
-        mean = JaccardIndex(
-            task="multiclass",
-            num_classes=self.hparams["num_classes"],
-            ignore_index=UNLABELLED,
-            average="macro",
-        )
+        mean = MeanIoU(self.hparams["num_classes"], ignore_index=UNLABELLED)
         self.val_metrics.add_metrics({MEAN_IOU: mean})
 
     def configure_optimizers(self) -> Any:

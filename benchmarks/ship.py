@@ -47,7 +47,7 @@ class Shipped:
 ADAPTERS: Mapping[str, Shipped] = {
     "polyp": Shipped("samdomain_med", "training", "polyp-recommended", "dice"),
     "points": Shipped("samdomain_geo", "training", "points", "one_click"),
-    "landcover": Shipped("samdomain_geo", "landcover", "dubai-samed", "pooled_miou"),
+    "landcover": Shipped("samdomain_geo", "landcover", "dubai-samed", "pooled_miou_true"),
     "building-change": Shipped("samdomain_geo", "change", "sam_cd", "change_f1"),
 }
 

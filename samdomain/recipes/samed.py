@@ -76,7 +76,7 @@ class SAMed(Values):
 
     name: ClassVar[str] = "samed"
     output: ClassVar[str] = "semantic"
-    monitor: ClassVar[str] = "pooled_miou"
+    monitor: ClassVar[str] = "pooled_miou_true"
 
     classes: tuple[str, ...] = ("background", "object")
     head: Head = "tokens"
@@ -178,7 +178,7 @@ class SAMed(Values):
         """Measure each image: the mean IoU of the classes in it, and the share of right pixels.
 
         A class counts that is in the truth or in the answer; pixels that nobody labelled do not.
-        `both_CLASS` and `either_CLASS` are the shares of pixels behind an IoU, for `pooled`.
+        `true_CLASS`, `found_CLASS` and `both_CLASS` are shares of the pixels, for `pooled`.
         """
         prediction = self.answer(sam, batch.encoded(sam))
         rows = [
@@ -188,17 +188,28 @@ class SAMed(Values):
         return {name: torch.stack([row[name] for row in rows]).cpu() for name in rows[0]}
 
     def pooled(self, means: Mapping[str, float]) -> dict[str, float]:
-        """Return the figures to tell: IoU of each class over all pixels, and their mean.
+        """Return the figures to tell: IoU of each class over all pixels, and their means.
 
         Images count alike, whatever their size. A mean over images would count a few pixels of a
-        class, where an image shows no more of it, like all of it elsewhere.
+        class, where an image shows no more of it, like all of it elsewhere. `pooled_miou_true` is
+        the mean over classes that the truth has: of any other a single pixel makes an IoU of 0,
+        which says little of the weights.
         """
-        shares = {one: (means[f"both_{one}"], means[f"either_{one}"]) for one in self.classes}
-        iou = {one: both / either for one, (both, either) in shares.items() if either}
+        shares = {
+            one: [means[f"{kind}_{one}"] for kind in ("true", "found", "both")]
+            for one in self.classes
+        }
+        iou = {
+            one: both / (true + found - both)
+            for one, (true, found, both) in shares.items()
+            if true or found
+        }
+        shown = [iou[one] for one, (true, *_) in shares.items() if true]
         return {
             "miou": means["miou"],
             "accuracy": means["accuracy"],
             "pooled_miou": sum(iou.values()) / len(iou) if iou else 1.0,
+            "pooled_miou_true": sum(shown) / len(shown) if shown else 1.0,
             **{f"pooled_iou_{one}": value for one, value in iou.items()},
         }
 
@@ -219,7 +230,7 @@ class SAMed(Values):
             "miou": iou.mean() if len(iou) else one,
             "accuracy": right.mean() if len(right) else one,
         }
-        for kind, pixels in (("both", both), ("either", either)):
-            shares = pixels / labelled.numel()
+        for kind, planes in (("true", true), ("found", found), ("both", found & true)):
+            shares = planes.float().mean((1, 2))
             figures |= {f"{kind}_{n}": s for n, s in zip(self.classes, shares, strict=True)}
         return figures
