@@ -12,8 +12,8 @@ Both networks see the same chips, drawn alike; make the same loss smaller (cross
 by AdamW with a rate that falls as a cosine; compute in bf16 where the processor has it, in the
 test in fp32; and are blended from the same overlapping chips, which are resampled to the pixels of
 the training. Epochs are chosen on validation, by the mean IoU of the classes that its truth has.
-`samed` trains by the config that ships, or that `init` writes, for 10 minutes at most and as many
-epochs as end in them; the U-Net (ResNet-18, random weights, eight views) trains for 10 minutes.
+`samed` trains by the config that ships, or that `init` writes, for 10 minutes at most; the U-Net
+(ResNet-18, random weights, eight views) trains for 10 minutes.
 
 `seconds` are wall seconds of the training with the first pass through the frozen encoder, and of
 the last start alone where a training was cut off.
@@ -50,7 +50,6 @@ from samdomain_geo.verbs.segment import segment
 
 SEEDS = (0, 1, 2)
 MINUTES = 10
-EPOCHS = {"dubai": 5, "nepal": 7}  # of `samed`, what the minutes are enough for
 KAMPALA = ("A21", "A20", "A19")
 EAST = 2048  # column of the mosaic of Nepal from which on nothing trains
 
@@ -76,7 +75,6 @@ def samed(place: str, seed: int) -> Result:
     words = [*configured(place), f"--seeds={seed}", f"--out={folder}", "--half", *more]
     words += [f"--trainer.max_time=00:00:{MINUTES:02}:00", f"--trainer.precision={precision()}"]
     words += ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
-    words += [f"--trainer.max_epochs={EPOCHS[place]}"]
     began = time.process_time()
     with own_features(cell):
         told = dict(fit(words).summary())
