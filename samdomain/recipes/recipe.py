@@ -97,7 +97,8 @@ class Recipe(Stage, Protocol):
             "prompted" or "semantic" here.
         legend: what the channels of an answer without prompts mean; None for a recipe that
             needs prompts.
-        monitor: name of the figure in `measure` that tells which weights are best; more is better.
+        monitor: name of the figure in `measure`, or in what a `Pooling` recipe makes of it, that
+            tells which weights are best; more is better.
     """
 
     name: ClassVar[str]
