@@ -2,7 +2,8 @@
 
     python benchmarks/landcover.py [CELL ...]     as dubai-samed-0; all missing by default
 
-dubai-NETWORK-SEED: six classes of land cover, by the splits of the data. nepal-NETWORK-SEED:
+dubai-NETWORK-SEED: six classes of land cover, by the splits of the data; `tokens` is `samed` with a
+token a class, the preset that is not taken. nepal-NETWORK-SEED:
 buildings of a drone's mosaic, trained on its west and measured on its eastern third; scenes of
 Kampala at 7, 15 and 30 cm show what carries over to another continent. nepal-polygons-SEED: the
 polygons that `samdomain segment` makes of the mosaic by that adapter, against those of the eastern
@@ -63,16 +64,18 @@ def main() -> None:
         for seed in SEEDS:
             cells[f"{place}-samed-{seed}"] = partial(samed, place, seed)
             cells[f"{place}-unet-{seed}"] = partial(unet, place, seed)
+    tokens = ("--model.recipe.preset=recommended",)
+    cells["dubai-tokens-0"] = partial(samed, "dubai", 0, "tokens", tokens)
     cells |= {f"nepal-polygons-{seed}": partial(polygons, seed) for seed in SEEDS}
     run_grid("landcover", cells)
 
 
-def samed(place: str, seed: int) -> Result:
+def samed(place: str, seed: int, name: str = "samed", changes: Sequence[str] = ()) -> Result:
     """Train an adapter by the config that ships, or that `init` writes, and measure it."""
-    cell = f"{place}-samed-{seed}"
+    cell = f"{place}-{name}-{seed}"
     folder = RUNS / cell
     more = ["--resume"] if folder.exists() else []
-    words = [*configured(place), f"--seeds={seed}", f"--out={folder}", "--half", *more]
+    words = [*configured(place), *changes, f"--seeds={seed}", f"--out={folder}", "--half", *more]
     words += [f"--trainer.max_time=00:00:{MINUTES:02}:00", f"--trainer.precision={precision()}"]
     words += ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
     began = time.process_time()

@@ -11,6 +11,7 @@ Masks are bool. Logits become masks by `logits > 0`, in every SAM.
 """
 
 from samdomain.metrics.change import ChangeCounts, ObjectHits
+from samdomain.metrics.classes import class_figures
 from samdomain.metrics.contours import boundary_f1, hausdorff95
 from samdomain.metrics.objects import ObjectScores, match_objects
 from samdomain.metrics.overlap import (
@@ -27,6 +28,7 @@ __all__ = [
     "ObjectScores",
     "boundary_f1",
     "class_averaged",
+    "class_figures",
     "dice_score",
     "hausdorff95",
     "iou_score",

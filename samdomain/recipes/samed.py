@@ -13,6 +13,7 @@ from samdomain.classes import ClassTokens, PyramidClasses, classify
 from samdomain.errors import InputError
 from samdomain.injection import Injected, Injection
 from samdomain.lora import LoRA
+from samdomain.metrics import class_figures
 from samdomain.prompting import low_res_masks
 from samdomain.recipes.answering import ask
 from samdomain.recipes.batch import Batch
@@ -188,30 +189,17 @@ class SAMed(Values):
         return {name: torch.stack([row[name] for row in rows]).cpu() for name in rows[0]}
 
     def pooled(self, means: Mapping[str, float]) -> dict[str, float]:
-        """Return the figures to tell: IoU of each class over all pixels, and their means.
+        """Return the figures to tell, those of all pixels among them; see `class_figures`.
 
         Images count alike, whatever their size. A mean over images would count a few pixels of a
-        class, where an image shows no more of it, like all of it elsewhere. `pooled_miou_true` is
-        the mean over classes that the truth has: of any other a single pixel makes an IoU of 0,
-        which says little of the weights.
+        class, where an image shows no more of it, like all of it elsewhere.
         """
-        shares = {
-            one: [means[f"{kind}_{one}"] for kind in ("true", "found", "both")]
-            for one in self.classes
+        counts = {
+            name: (means[f"true_{name}"], means[f"found_{name}"], means[f"both_{name}"])
+            for name in self.classes
         }
-        iou = {
-            one: both / (true + found - both)
-            for one, (true, found, both) in shares.items()
-            if true or found
-        }
-        shown = [iou[one] for one, (true, *_) in shares.items() if true]
-        return {
-            "miou": means["miou"],
-            "accuracy": means["accuracy"],
-            "pooled_miou": sum(iou.values()) / len(iou) if iou else 1.0,
-            "pooled_miou_true": sum(shown) / len(shown) if shown else 1.0,
-            **{f"pooled_iou_{one}": value for one, value in iou.items()},
-        }
+        alone = {name: means[name] for name in ("miou", "accuracy")}
+        return {**alone, **class_figures(counts)}
 
     def _truth(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the planes of each image's classes, and where it is labelled."""
@@ -222,15 +210,15 @@ class SAMed(Values):
     def _scores(self, logits: Tensor, true: Tensor, labelled: Tensor) -> dict[str, Tensor]:
         true, labelled = true.to(logits.device), labelled.to(logits.device)
         found = self.legend.decide(logits) & labelled
-        both, either = (found & true).sum((1, 2)), (found | true).sum((1, 2))
+        both, either = found & true, (found | true).sum((1, 2))
         right = (found == true).all(dim=0)[labelled].float()
-        iou = (both / either)[either > 0]
+        iou = (both.sum((1, 2)) / either)[either > 0]
         one = logits.new_ones(())  # where there is nothing to be wrong about
         figures = {
             "miou": iou.mean() if len(iou) else one,
             "accuracy": right.mean() if len(right) else one,
         }
-        for kind, planes in (("true", true), ("found", found), ("both", found & true)):
+        for kind, planes in (("true", true), ("found", found), ("both", both)):
             shares = planes.float().mean((1, 2))
             figures |= {f"{kind}_{n}": s for n, s in zip(self.classes, shares, strict=True)}
         return figures

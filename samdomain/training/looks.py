@@ -88,38 +88,7 @@ LIGHTS: tuple[Light, ...] = (
     Light(gamma=0.8, contrast=0.85, channels=(1.05, 1.0, 0.95)),  # haze, dry ground
     Light(contrast=1.2, channels=(0.97, 1.04, 0.97)),  # clear air, fresh green
 )
-"""Lights that two images of a place may differ by; the first is none."""
-
-
-@dataclass(frozen=True)
-class Lights(Looks):
-    """Give an image of 0 to 255 another light: what is learned of one place holds in the next.
-
-    Each light of each view has to go through the frozen part of the encoder once.
-
-    Attributes:
-        lights: number of `LIGHTS`, from the first on.
-
-    Raises:
-        InputError: there are not so many lights.
-    """
-
-    lights: int = len(LIGHTS)
-
-    def __post_init__(self) -> None:
-        """Refuse lights that there are not."""
-        _known(self.lights)
-
-    def __len__(self) -> int:
-        """Return the number of lights."""
-        return self.lights
-
-    def __call__(self, image: Num[Tensor, "*t c h w"], look: int) -> Num[Tensor, "*t c h w"]:
-        """Return the image (C, H, W), or each date of it, in one light; see `Looks`."""
-        light = LIGHTS[look]
-        if not look:
-            return image
-        return light(image) if image.ndim < _PAIR else torch.stack([light(one) for one in image])
+"""Lights that two dates of a place may differ by; the first is none."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +108,8 @@ class Temporal(Looks):
 
     def __post_init__(self) -> None:
         """Refuse lights that there are not."""
-        _known(self.lights)
+        if not 1 <= self.lights <= len(LIGHTS):
+            raise InputError(f"{self.lights} lights: allowed are 1 to {len(LIGHTS)}")
 
     def __len__(self) -> int:
         """Return the number of combinations."""
@@ -157,8 +127,3 @@ class Temporal(Looks):
         if first or second:
             image = torch.stack([LIGHTS[first](image[0]), LIGHTS[second](image[1])])
         return image.flip(0) if swapped else image
-
-
-def _known(lights: int) -> None:
-    if not 1 <= lights <= len(LIGHTS):
-        raise InputError(f"{lights} lights: allowed are 1 to {len(LIGHTS)}")

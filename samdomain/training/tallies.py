@@ -6,7 +6,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from samdomain.metrics import ChangeCounts, ObjectHits, boundary_f1, dice_score, iou_score
+from samdomain.metrics import (
+    ChangeCounts,
+    ObjectHits,
+    boundary_f1,
+    class_figures,
+    dice_score,
+    iou_score,
+)
 from samdomain.recipes import CHANGE, THING, Batch, Legend
 
 Row = dict[str, Any]
@@ -89,16 +96,11 @@ class ClassTally:
         return self._legend.planes(batch.masks[0], batch.names[0])
 
     def pooled(self) -> dict[str, float]:
-        """Return the IoU of each class, their mean, and the share of right pixels.
-
-        A class that is neither in truth nor in the answers has no IoU.
-        """
-        either = self._true + self._found - self._both
-        shares = zip(self._legend.names, self._both.tolist(), either.tolist(), strict=True)
-        iou = {f"pooled_iou_{name}": both / all_ for name, both, all_ in shares if all_}
-        mean = sum(iou.values()) / len(iou) if iou else 1.0
+        """Return the share of right pixels, and the figures of classes; see `class_figures`."""
+        true, found, both = (one.tolist() for one in (self._true, self._found, self._both))
+        counts = dict(zip(self._legend.names, zip(true, found, both, strict=True), strict=True))
         accuracy = self._right / self._labelled if self._labelled else 1.0
-        return {"pooled_miou": mean, "pooled_accuracy": accuracy, **iou}
+        return {"pooled_accuracy": accuracy, **class_figures(counts)}
 
 
 class ChangeTally:

@@ -96,7 +96,13 @@ def test_pooled_figures_by_hand() -> None:
     truth = torch.tensor([[0, 1, 1, 255]])
     assert tally.add(logits, Batch(torch.zeros(1, 3, 1, 4), [truth])) == {}
     assert tally.pooled() == pytest.approx(
-        {"pooled_miou": 0.5, "pooled_accuracy": 2 / 3, "pooled_iou_a": 0.5, "pooled_iou_b": 0.5}
+        {
+            "pooled_accuracy": 2 / 3,
+            "pooled_miou": 0.5,
+            "pooled_miou_true": 0.5,
+            "pooled_iou_a": 0.5,
+            "pooled_iou_b": 0.5,
+        }
     )
 
 

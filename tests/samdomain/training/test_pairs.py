@@ -13,7 +13,7 @@ from samdomain.training.chipped import Chipped
 from samdomain.training.data import Samples
 from samdomain.training.dataset import SampleDataset, collate
 from samdomain.training.folders import Folders
-from samdomain.training.looks import LIGHTS, AsTheyAre, Lights, Temporal
+from samdomain.training.looks import LIGHTS, AsTheyAre, Temporal
 from samdomain.training.pairs import Pairs
 from samdomain.training.tallies import ChangeTally
 
@@ -117,18 +117,6 @@ def test_looks_swap_and_light_the_dates(places: Path) -> None:
     assert torch.equal(shown[6], torch.stack([LIGHTS[1](pair[1]), pair[0].float()]))
     assert all(one.min() >= 0 and one.max() <= 255 for one in shown)
     assert not any(torch.equal(a.float(), b.float()) for a in shown for b in shown if a is not b)
-
-
-def test_lights_are_of_an_image(places: Path) -> None:
-    """Look 0 is the image; each of the others has one light, of both dates where there are two."""
-    pair = Pairs().find(places, "val").samples[0].image.read()
-    looks = Lights(lights=3)
-    assert len(looks) == 3
-    assert torch.equal(looks(pair[0], 0), pair[0])
-    assert torch.equal(looks(pair[0], 2), LIGHTS[2](pair[0]))
-    assert torch.equal(looks(pair, 1), torch.stack([LIGHTS[1](one) for one in pair]))
-    with pytest.raises(InputError, match="5 lights: allowed are 1 to 4"):
-        Lights(lights=5)
 
 
 def test_looks_are_for_pairs(places: Path) -> None:
